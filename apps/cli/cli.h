@@ -1,0 +1,123 @@
+// What the command files share: options that every command has, output, errors, exit statuses.
+#pragma once
+
+// Before anything of ours: CLI11 has a member named check, and ours is a macro.
+#include <CLI/CLI.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/tree.h"
+#include "foundation/cancel.h"
+#include "foundation/result.h"
+#include "tasks/progress.h"
+#include "tasks/quantities.h"
+#include "tasks/snapshot_ref.h"
+#include "tasks/vault_access.h"
+
+namespace coppice::cli {
+
+using Json = nlohmann::ordered_json;
+
+enum ExitStatus : int { kDone = 0, kFailed = 1, kUsage = 2, kWarnings = 3 };
+
+// Options that stand in every command's help. One command runs in a process, so one of these is enough.
+struct Common {
+  tasks::AccessOptions access;
+  std::string memory_text;
+  std::uint64_t memory_bytes = tasks::kMemoryBytesDefault;
+  bool json = false, quiet = false;
+  tasks::MemoryShares memory() const { return tasks::share_memory(memory_bytes); }
+};
+
+// A command registers itself and, when it is the one asked for, leaves what is to be done in `action`.
+struct Cli {
+  CLI::App app;
+  Common common;
+  std::function<int()> action;
+};
+
+// A subcommand with its one-line description and its examples (lines without indentation; "coppice ..." or a remark).
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description, const std::vector<std::string>& examples);
+// Adds the options of Common. kNone: a command that opens no vault.
+enum class Access { kNone, kStore, kVault };
+void add_common_options(Cli& cli, CLI::App* command, Access access);
+void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter);
+// A repeatable option that takes one value each time.
+CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values, const std::string& description);
+
+void add_init(Cli& cli);
+void add_backup(Cli& cli);
+void add_list(Cli& cli);
+void add_ls(Cli& cli);
+void add_find(Cli& cli);
+void add_diff(Cli& cli);
+void add_cat(Cli& cli);
+void add_restore(Cli& cli);
+void add_check(Cli& cli);
+void add_stats(Cli& cli);
+void add_forget(Cli& cli);
+void add_key(Cli& cli);
+void add_tar(Cli& cli);
+void add_version(Cli& cli);
+void add_manual(Cli& cli);   // hidden: the man page and the completion, from the same definitions
+
+// ---- output ----
+
+void print(std::string_view text);                        // to standard output
+void note(std::string_view text);                         // to standard error, unless --quiet is the caller's business
+void emit(const Json& object);                            // one line
+// `bytes` under `key` when it is UTF-8, else in base64 under `key`_b64.
+void put_path(Json& object, const std::string& key, std::string_view bytes);
+bool stdout_is_terminal();
+bool stderr_is_terminal();
+// For people: printable on a terminal, the raw bytes in a pipe.
+std::string shown(std::string_view name);
+// "coppice: warning: ..." lines: the first 20, then a count.
+struct Warning {
+  std::string path, what;
+};
+void print_warnings(const Common& common, const std::vector<Warning>& warnings, std::uint64_t total);
+
+// "yes" on the terminal; false without one.
+bool confirm(const std::string& question);
+
+// ---- errors ----
+
+// "coppice: what happened" and below it what to do next. Returns the exit status.
+int report(const Common& common, const Error& error, std::string_view next_step = "");
+int usage(const CLI::App* command, std::string_view what);
+std::string hex(ByteSpan bytes);
+
+// ---- the vault ----
+
+bool is_root();
+Result<tasks::OpenedVault> open_vault(const Common& common);
+// What to do about an error that came from opening.
+std::string opening_hint(const Common& common, const Error& error);
+int report_opening(const Common& common, const Error& error);
+
+// A snapshot chosen by what a person typed, from an opened vault.
+struct Chosen {
+  tasks::SnapshotRef ref;
+  vault::Snapshot snapshot;
+};
+Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter);
+// The same for commands that read the snapshot's tree: kDenied in words when the key cannot.
+Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter);
+std::string choosing_hint(const Error& error);
+// Warnings about objects that should be snapshots and are not.
+void warn_of_bad(const Common& common, const vault::SnapshotList& list);
+
+Json describe_snapshot(const vault::Snapshot& snapshot);
+Json describe_entry(std::string_view path, const format::Entry& entry);
+std::string render_time_json(Timestamp t);               // RFC 3339 with nanoseconds when there are any
+std::string_view type_name(format::EntryType type);
+
+}  // namespace coppice::cli

@@ -1,0 +1,92 @@
+// coppice: the command line. What a command does stands in its own file; what it is made of, in the layers below.
+#include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+
+#include "cli.h"
+#include "crypto/secret.h"
+
+namespace coppice::cli {
+namespace {
+
+void harden_process() {
+  // Keys are in this memory: no core dump, no reading by other processes of the same user.
+  prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  umask(077);
+  // Each arena keeps what was freed in it; with one per thread the ceiling would not hold.
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  crypto::initialise();
+}
+
+int parse_and_run(int argc, char** argv) {
+  Cli cli;
+  cli.app.name("coppice");
+  cli.app.description("Coppice: encrypted, deduplicated, verified backups of this host.");
+  cli.app.footer(
+      "First steps:\n"
+      "  coppice init --vault /mnt/backup/vault      make a vault, once\n"
+      "  coppice backup --vault /mnt/backup/vault /  back up this host\n"
+      "  coppice list --vault /mnt/backup/vault      see what is there\n"
+      "COPPICE_VAULT, or vault = \"/path\" in coppice.toml (/etc/coppice, or ~/.config/coppice for a user),\n"
+      "saves typing --vault. 'coppice COMMAND --help' tells more, with examples.");
+  cli.app.require_subcommand(0, 1);
+  cli.app.get_formatter()->column_width(34);
+  bool version = false;
+  cli.app.add_flag("--version", version, "Show the version, as 'coppice version' does");
+  for (auto* add : {add_init, add_backup, add_list, add_ls, add_find, add_diff, add_cat, add_restore, add_tar, add_check, add_stats,
+                    add_forget, add_key, add_version, add_manual}) {
+    add(cli);
+  }
+  try {
+    cli.app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return cli.app.exit(help) == 0 ? kDone : kFailed;
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = cli.app.get_subcommands();
+    const CLI::App* at = &cli.app;
+    while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+    std::string what = error.what();
+    if (!what.empty() && what.front() >= 'A' && what.front() <= 'Z' && !(what.size() > 1 && what[1] >= 'A' && what[1] <= 'Z')) {
+      what.front() = static_cast<char>(what.front() - 'A' + 'a');
+    }
+    return usage(at, what);
+  }
+  if (version) {
+    print("coppice " COPPICE_VERSION "\n");
+    return kDone;
+  }
+  if (!cli.action) {
+    const auto chosen = cli.app.get_subcommands();
+    if (!chosen.empty()) return usage(chosen.front(), "says what to do with keys by a subcommand");
+    std::fputs(cli.app.help().c_str(), stderr);
+    return kUsage;
+  }
+  if (!cli.common.memory_text.empty()) {
+    const auto parsed = tasks::parse_size(cli.common.memory_text);
+    if (!parsed) return usage(cli.app.get_subcommands().front(), "--memory-max: " + parsed.error().message());
+    if (*parsed < tasks::kMemoryBytesMin) return usage(cli.app.get_subcommands().front(), "--memory-max: at least 64M is needed");
+    cli.common.memory_bytes = *parsed;
+  }
+  cli.common.access.memory_bytes = cli.common.memory_bytes;
+  const int status = cli.action();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    note("coppice: the output could not be written in full\n");
+    return status == kDone ? kFailed : status;
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace coppice::cli
+
+int main(int argc, char** argv) {
+  coppice::cli::harden_process();
+  return coppice::cli::parse_and_run(argc, argv);
+}

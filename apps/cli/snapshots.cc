@@ -1,0 +1,121 @@
+// Choosing snapshots, and telling of them and their entries.
+#include "cli.h"
+#include "foundation/encoding.h"
+#include "foundation/time.h"
+
+namespace coppice::cli {
+
+void warn_of_bad(const Common& common, const vault::SnapshotList& list) {
+  std::vector<Warning> warnings;
+  for (const auto& bad : list.bad) warnings.push_back({bad.object, bad.error.message()});
+  print_warnings(common, warnings, warnings.size());
+}
+
+Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter) {
+  Chosen chosen;
+  chosen.ref = TRY(tasks::parse_snapshot_ref(text));
+  const auto list = TRY(vault.snapshots());
+  const auto* found = TRY(tasks::find_snapshot(list, chosen.ref, filter));
+  chosen.snapshot = *found;
+  return chosen;
+}
+
+Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter) {
+  if (!vault.keys().can_read()) {
+    return fail(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it makes backups and cannot read any, its own included",
+                                                keys::role_name(vault.keys().role)));
+  }
+  Chosen chosen = TRY(choose_snapshot(vault, text, filter));
+  if (!chosen.snapshot.body) {
+    return fail(ErrorKind::kDenied, fmt::format("snapshot {} cannot be read with the key at hand", chosen.snapshot.short_id()));
+  }
+  return chosen;
+}
+
+std::string choosing_hint(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::kNotFound: return "'coppice list' shows what is there";
+    case ErrorKind::kConflict: return "give more digits of the id";
+    case ErrorKind::kDenied: return "a reader's key reads it: --key-file, --passphrase-file or --recovery-sheet";
+    default: return "";
+  }
+}
+
+std::string render_time_json(Timestamp t) {
+  std::string text = render_utc(t);
+  if (t.nanoseconds != 0 && text.ends_with('Z')) {
+    text.pop_back();
+    text += fmt::format(".{:09}Z", t.nanoseconds);
+  }
+  return text;
+}
+
+std::string_view type_name(format::EntryType type) {
+  switch (type) {
+    case format::EntryType::kFile: return "file";
+    case format::EntryType::kDirectory: return "directory";
+    case format::EntryType::kSymlink: return "symlink";
+    case format::EntryType::kCharDevice: return "char_device";
+    case format::EntryType::kBlockDevice: return "block_device";
+    case format::EntryType::kFifo: return "fifo";
+    case format::EntryType::kSocket: return "socket";
+  }
+  return "unknown";
+}
+
+Json describe_snapshot(const vault::Snapshot& snapshot) {
+  Json json{{"type", "snapshot"},
+            {"id", snapshot.id()},
+            {"short_id", snapshot.short_id()},
+            {"session", fmt::format("{}.{}", snapshot.session.generation, snapshot.session.slot)},
+            {"time", render_time_json(tasks::snapshot_time(snapshot))},
+            {"signer", snapshot.signer_name},
+            {"readable", snapshot.body.has_value()}};
+  if (!snapshot.body) return json;
+  const auto& body = *snapshot.body;
+  put_path(json, "host", body.host);
+  Json sources = Json::array();
+  for (const auto& source : body.sources) {
+    Json one;
+    put_path(one, "path", source);
+    sources.push_back(one);
+  }
+  json["sources"] = sources;
+  json["tags"] = body.tags;
+  json["user"] = body.user;
+  json["program"] = body.program;
+  json["started"] = render_time_json(body.started);
+  json["finished"] = render_time_json(body.finished);
+  json["files"] = body.files;
+  json["directories"] = body.directories;
+  json["others"] = body.others;
+  json["bytes"] = body.bytes;
+  json["files_new"] = body.files_new;
+  json["files_changed"] = body.files_changed;
+  json["added_plain"] = body.added_plain;
+  json["added_stored"] = body.added_stored;
+  json["warnings"] = body.warnings;
+  json["duration_ms"] = body.duration_ms;
+  json["complete"] = body.complete;
+  return json;
+}
+
+Json describe_entry(std::string_view path, const format::Entry& entry) {
+  Json json{{"type", "entry"}};
+  put_path(json, "path", path);
+  json["kind"] = type_name(entry.type);
+  json["mode"] = fmt::format("{:04o}", entry.mode);
+  json["uid"] = entry.owner.uid;
+  json["gid"] = entry.owner.gid;
+  if (!entry.owner.user.empty()) json["user"] = entry.owner.user;
+  if (!entry.owner.group.empty()) json["group"] = entry.owner.group;
+  if (entry.type == format::EntryType::kFile) json["size"] = entry.size;
+  json["mtime"] = render_time_json(entry.mtime);
+  json["links"] = entry.links;
+  if (entry.type == format::EntryType::kSymlink) put_path(json, "target", entry.target);
+  if (entry.marks & format::kMarkUnreadable) json["unreadable"] = true;
+  if (entry.marks & format::kMarkChangedWhileRead) json["changed_while_read"] = true;
+  return json;
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,242 @@
+#include "file_taker.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace coppice::capture {
+namespace {
+
+constexpr std::size_t kLinkedMax = 16384;
+
+// The conditions under which the file is to blame, not the run.
+std::string told(const Error& error) { return error.message(); }
+
+}  // namespace
+
+void FileTaker::describe(const struct statx& status, int fd, int dir_fd, const std::string& name, format::Entry& entry, std::vector<std::string>& problems) {
+  if (Result<> filled = fill_from_statx(status, names_, entry); !filled) problems.push_back(told(filled.error()));
+  if (Result<> extended = fill_extended(fd, dir_fd, name.c_str(), memo_, entry, problems); !extended) problems.push_back(told(extended.error()));
+}
+
+Result<> FileTaker::flush_group() {
+  if (group_.empty()) return {};
+  return writer_.put_data(std::exchange(group_, {}), std::exchange(group_ticket_, nullptr));
+}
+
+Result<> FileTaker::end_directory() {
+  if (group_.size() >= vault::kGroupBytesMin) return flush_group();
+  return {};
+}
+
+Result<> FileTaker::take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
+  if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
+  const std::pair key(device_of(item.status), std::uint64_t{item.status.stx_ino});
+  const bool is_linked = item.status.stx_nlink > 1;
+  if (is_linked) {
+    if (const auto it = linked_.find(key); it != linked_.end()) {
+      Linked& first = it->second;
+      // The same object at the same version: its content is known.
+      if (first.entry.size == item.status.stx_size && first.entry.ctime.seconds == item.status.stx_ctime.tv_sec &&
+          first.entry.ctime.nanoseconds == item.status.stx_ctime.tv_nsec) {
+        std::string name = std::move(entry.name);
+        const std::uint32_t marks = entry.marks;
+        entry = first.entry;
+        entry.name = std::move(name);
+        entry.marks |= marks;
+        content = first.content;
+        if (--first.left == 0) linked_.erase(it);
+        return {};
+      }
+    }
+  }
+  const std::size_t problems_before = problems.size();
+  bool taken = false;
+  if (item.status.stx_size < vault::kSmallFileBytesMax && !is_sparse(item.status)) taken = TRY(take_small(dir_fd, item, entry, content, problems));
+  if (!taken && problems.size() == problems_before) TRY(take_large(dir_fd, item, entry, content, problems));
+  if (is_linked && problems.size() == problems_before && linked_.size() < kLinkedMax)
+    linked_[key] = {.content = content, .entry = entry, .left = item.status.stx_nlink - 1};
+  return {};
+}
+
+// True when the file is dealt with (taken, or told as a problem); false: it is not small any more.
+Result<bool> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
+  if (group_.size() + item.status.stx_size > vault::kGroupBytesMax) TRY(flush_group());
+  if (group_.capacity() == 0) group_.reserve(vault::kGroupBytesMax + vault::kSmallFileBytesMax);
+  const std::size_t at = group_.size();
+  group_.resize(at + vault::kSmallFileBytesMax);
+  const MutableByteSpan into = MutableByteSpan(group_).subspan(at);
+  Result<SmallFile> file = read_small_file(dir_fd, item.name.c_str(), item.status, into);
+  if (file && file->changed && file->status.stx_size < vault::kSmallFileBytesMax) {
+    const struct statx again = file->status;
+    file = read_small_file(dir_fd, item.name.c_str(), again, into);
+  }
+  if (!file) {
+    group_.resize(at);
+    describe(item.status, -1, dir_fd, item.name, entry, problems);
+    entry.size = 0;
+    entry.marks |= format::kMarkUnreadable;
+    problems.push_back(told(file.error()));
+    return true;
+  }
+  if (file->status.stx_size >= vault::kSmallFileBytesMax) {
+    group_.resize(at);
+    return false;
+  }
+  describe(file->status, file->fd.get(), dir_fd, item.name, entry, problems);
+  if (file->changed) {
+    entry.marks |= format::kMarkChangedWhileRead;
+    problems.push_back("changed while it was read; what was read last is stored");
+  }
+  entry.size = file->bytes;
+  group_.resize(at + file->bytes);
+  bytes_read_ += file->bytes;
+  progress_.bytes.fetch_add(file->bytes, std::memory_order_relaxed);
+  if (file->bytes == 0) return true;
+  if (!group_ticket_) group_ticket_ = std::make_shared<vault::ChunkTicket>();
+  content.parts.push_back({.ticket = group_ticket_, .offset = static_cast<std::uint32_t>(at), .length = file->bytes});
+  if (group_.size() >= vault::kGroupBytesMax || cutter_.group_ends_after(ByteSpan(group_).subspan(at), group_.size())) TRY(flush_group());
+  return true;
+}
+
+// Takes chunks off the front of `buffer`; what is too short to be decided stays, unless this is the end.
+Result<> FileTaker::cut(Bytes& buffer, bool end, Content& content) {
+  std::size_t at = 0;
+  while (at < buffer.size() && (end || buffer.size() - at >= vault::kCutBytesMax)) {
+    const ByteSpan rest = ByteSpan(buffer).subspan(at);
+    const std::size_t n = cutter_.first_chunk(rest);
+    auto ticket = std::make_shared<vault::ChunkTicket>();
+    content.parts.push_back({.ticket = ticket, .offset = 0, .length = n});
+    TRY(writer_.put_data(to_bytes(rest.first(n)), std::move(ticket)));
+    at += n;
+  }
+  buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(at));
+  if (content.parts.size() > 2 * std::size_t{format::kExtentPageSlicesMax}) TRY(pack_extents(content, false));
+  return {};
+}
+
+Result<std::uint64_t> FileTaker::read_extents(FileReader& reader, Content& content) {
+  Bytes buffer;
+  buffer.reserve(2 * std::size_t{vault::kCutBytesMax});
+  for (;;) {
+    const Extent extent = TRY(reader.next_extent());
+    if (extent.length == 0) break;
+    if (extent.hole) {
+      TRY(cut(buffer, true, content));
+      content.parts.push_back({.ticket = nullptr, .offset = 0, .length = extent.length});
+      continue;
+    }
+    for (;;) {
+      if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
+      const std::size_t at = buffer.size();
+      buffer.resize(2 * std::size_t{vault::kCutBytesMax});
+      const Result<std::size_t> got = reader.read(MutableByteSpan(buffer).subspan(at));
+      buffer.resize(at + got.value_or(0));
+      if (!got) return std::unexpected(got.error());
+      if (*got == 0) break;
+      bytes_read_ += *got;
+      progress_.bytes.fetch_add(*got, std::memory_order_relaxed);
+      TRY(cut(buffer, false, content));
+    }
+    // Data that touch in the file are cut as one, whatever extents the file system has them in; a hole ends a chunk.
+  }
+  TRY(cut(buffer, true, content));
+  return reader.position();
+}
+
+Result<> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
+  // Small files before it keep their order in groups; this one does not disturb them.
+  const auto give_up = [&](const Error& error) {
+    describe(item.status, -1, dir_fd, item.name, entry, problems);
+    entry.size = 0;
+    entry.marks |= format::kMarkUnreadable;
+    problems.push_back(told(error));
+    content = {};
+  };
+  Result<FileReader> reader = FileReader::open(dir_fd, item.name.c_str(), item.status);
+  if (!reader) {
+    give_up(reader.error());
+    return {};
+  }
+  bool changed = false;
+  std::uint64_t size = 0;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (attempt > 0) {
+      content = {};
+      if (Result<> rewound = reader->rewind(); !rewound) {
+        give_up(rewound.error());
+        return {};
+      }
+    }
+    Result<std::uint64_t> read = read_extents(*reader, content);
+    if (!read) {
+      if (cancel_.cancelled() || !writer_.status()) return std::unexpected(std::move(read).error());
+      give_up(read.error());
+      return {};
+    }
+    size = *read;
+    changed = reader->changed().value_or(true);
+    if (!changed) break;
+  }
+  describe(reader->status(), reader->fd(), dir_fd, item.name, entry, problems);
+  if (changed || size != entry.size) {
+    entry.marks |= format::kMarkChangedWhileRead;
+    problems.push_back("changed while it was read; what was read last is stored");
+  }
+  entry.size = size;
+  if (!content.extents.empty() || content.parts.size() > format::kSlicesInlineMax) TRY(pack_extents(content, true));
+  return {};
+}
+
+// Moves parts from the front into extent pages: full pages only, unless `all`.
+Result<> FileTaker::pack_extents(Content& content, bool all) {
+  while (content.parts.size() > format::kExtentPageSlicesMax || (all && !content.parts.empty())) {
+    const std::size_t n = std::min<std::size_t>(content.parts.size(), format::kExtentPageSlicesMax);
+    format::ExtentPage page;
+    const auto ready = [&] { return std::all_of(content.parts.begin(), content.parts.begin() + static_cast<std::ptrdiff_t>(n),
+                                                [](const Part& p) { return !p.ticket || p.ticket->ready(); }); };
+    if (!ready()) TRY(writer_.drain());
+    for (std::size_t i = 0; i < n; ++i) {
+      const Part& part = content.parts[i];
+      format::Slice slice{.chunk = format::Slice::kHole, .offset = part.offset, .length = part.length};
+      if (part.ticket) {
+        const format::ChunkRef& ref = part.ticket->ref();
+        slice.chunk = static_cast<std::uint32_t>(page.chunks.size());
+        page.chunks.push_back(ref);
+        writer_.refer(ref);
+        content.extent_references.add(ref.birth);
+      }
+      page.slices.push_back(slice);
+    }
+    content.parts.erase(content.parts.begin(), content.parts.begin() + static_cast<std::ptrdiff_t>(n));
+    content.extents.push_back(TRY(writer_.put_tree(format::encode_extent_page(page))));
+  }
+  return {};
+}
+
+Result<> FileTaker::take_stream(int fd, format::Entry& entry, Content& content) {
+  Bytes buffer;
+  std::uint64_t size = 0;
+  for (;;) {
+    if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
+    const std::size_t at = buffer.size();
+    buffer.resize(2 * std::size_t{vault::kCutBytesMax});
+    const ssize_t got = ::read(fd, buffer.data() + at, buffer.size() - at);
+    if (got < 0 && errno == EINTR) {
+      buffer.resize(at);
+      continue;
+    }
+    if (got < 0) return fail_errno(errno, "reading the standard input");
+    buffer.resize(at + static_cast<std::size_t>(got));
+    size += static_cast<std::uint64_t>(got);
+    bytes_read_ += static_cast<std::uint64_t>(got);
+    progress_.bytes.fetch_add(static_cast<std::uint64_t>(got), std::memory_order_relaxed);
+    TRY(cut(buffer, got == 0, content));
+    if (got == 0) break;
+  }
+  entry.size = size;
+  if (!content.extents.empty() || content.parts.size() > format::kSlicesInlineMax) TRY(pack_extents(content, true));
+  return {};
+}
+
+}  // namespace coppice::capture

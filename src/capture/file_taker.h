@@ -1,0 +1,60 @@
+// Reads files into the writer: small ones grouped, large ones cut (vault/cutter.h has the rules). Sequencer's thread only.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "capture/backup.h"
+#include "capture/file_reader.h"
+#include "capture/metadata.h"
+#include "content.h"
+#include "foundation/cancel.h"
+#include "scanner.h"
+#include "vault/cutter.h"
+
+namespace coppice::capture {
+
+class FileTaker {
+ public:
+  FileTaker(vault::Writer& writer, const vault::Cutter& cutter, OwnerNames& names, FileSystemMemo& memo, BackupProgress& progress, const CancelToken& cancel)
+      : writer_(writer), cutter_(cutter), names_(names), memo_(memo), progress_(progress), cancel_(cancel) {}
+
+  // Fills `entry` (all but its name and slices) and `content`. What is not as it should be goes to `problems` and, where content is
+  // missing, into the entry's marks. An error is the writer's (or kCancelled): the run is over.
+  Result<> take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
+  // Everything a descriptor delivers.
+  Result<> take_stream(int fd, format::Entry& entry, Content& content);
+  // A directory's files are all taken: a group of enough bytes ends here.
+  Result<> end_directory();
+  // Sends the group in the making.
+  Result<> flush_group();
+  std::uint64_t bytes_read() const { return bytes_read_; }
+
+ private:
+  struct Linked {
+    Content content;
+    format::Entry entry;
+    std::uint32_t left = 0;       // names of it still to come
+  };
+  Result<bool> take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
+  Result<> take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
+  Result<std::uint64_t> read_extents(FileReader& reader, Content& content);
+  Result<> cut(Bytes& buffer, bool end, Content& content);
+  Result<> pack_extents(Content& content, bool all);
+  void describe(const struct statx& status, int fd, int dir_fd, const std::string& name, format::Entry& entry, std::vector<std::string>& problems);
+
+  vault::Writer& writer_;
+  const vault::Cutter& cutter_;
+  OwnerNames& names_;
+  FileSystemMemo& memo_;
+  BackupProgress& progress_;
+  const CancelToken& cancel_;
+  Bytes group_;
+  vault::ChunkTicketPtr group_ticket_;
+  // Hard links: content is read at the first name and remembered until the last; forgetting costs reading again.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Linked> linked_;
+  std::uint64_t bytes_read_ = 0;
+};
+
+}  // namespace coppice::capture

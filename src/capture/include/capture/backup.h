@@ -1,0 +1,61 @@
+// One backup of file trees: sources in, a committed snapshot out.
+//
+// scan (parallel, ordered) -> compare with the source state -> read -> group and cut -> vault::Writer -> trees -> commit -> new source state.
+// A file that cannot be read is a warning in the report, never the end of the run, never a silent gap.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "foundation/cancel.h"
+#include "vault/writer.h"
+
+namespace coppice::capture {
+
+struct BackupOptions {
+  std::vector<std::string> sources;        // paths; made absolute (not resolved: a symlink source is that symlink, unless it ends in "/")
+  std::string stdin_name;                  // not empty: the content of descriptor 0 becomes this one file; sources must be empty
+  int stdin_fd = 0;
+  std::vector<std::string> excludes;       // gitignore syntax
+  std::vector<std::string> exclude_files;  // files of such lines
+  bool one_file_system = false;
+  bool exclude_caches = true;              // CACHEDIR.TAG
+  bool honour_nodump = true;
+  std::vector<std::string> never;          // directories that are left out always: the vault, the state
+  std::string host;                        // default: the kernel's host name
+  std::vector<std::string> tags;
+  std::string program;                     // "coppice 0.1.0"
+  bool dry_run = false;                    // scan and compare, read nothing, store nothing
+  bool force = false;                      // ignore the source state: read everything again
+  vault::WriterOptions writer;
+  std::uint64_t memory_bytes = 256ull << 20;   // the ceiling of the whole process
+};
+
+struct BackupProgress {                    // live counters, for a display
+  std::atomic<std::uint64_t> files{0}, bytes{0};             // done (unchanged ones included)
+  std::atomic<std::uint64_t> files_found{0}, bytes_found{0}; // scanned so far; grows until scan_done
+  std::atomic<bool> scan_done{false};
+};
+
+struct BackupWarning {
+  std::string path;                        // raw bytes
+  std::string what;
+};
+
+struct BackupReport {
+  bool committed = false;                  // false in a dry run
+  vault::Snapshot snapshot;                // when committed
+  std::uint64_t files = 0, directories = 0, others = 0, bytes = 0;
+  std::uint64_t files_new = 0, files_changed = 0, files_unchanged = 0;
+  std::uint64_t bytes_read = 0, added_plain = 0, added_stored = 0, adopted = 0;
+  std::vector<BackupWarning> warnings;     // the first 1000
+  std::uint64_t warnings_total = 0;
+  std::uint64_t duration_ms = 0;
+};
+
+// On kCancelled or any other error nothing is committed, and what was stored by then is adopted by the next run.
+Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& options, BackupProgress& progress, const CancelToken& cancel);
+
+}  // namespace coppice::capture

@@ -1,0 +1,135 @@
+// Looks at directories ahead of the sequencer, in the order in which it will want them, and compares them with the source state.
+//
+// take(node) gives the scan of one directory. Helpers scan others meanwhile: what take() returned has its subdirectories put on a stack,
+// first on top, so that helpers run ahead along the depth-first order. A node nobody has begun is scanned by take() itself, so the
+// sequencer never waits for a helper that is busy elsewhere. How far helpers run ahead is bounded.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "capture/backup.h"
+#include "capture/metadata.h"
+#include "capture/selection.h"
+#include "directory_record.h"
+#include "foundation/mutex.h"
+#include "source_tree.h"
+
+namespace coppice::capture {
+
+// The entries of a directory as the state has them, one after the other.
+class OldEntries {
+ public:
+  OldEntries(StateReader* state, const DirectoryRecord* record) : state_(state), record_(record) {}
+  // The next entry, or null at the end. Valid until the next call.
+  Result<const format::Entry*> next();
+  // The chunk table that the current entry's slices name.
+  const std::vector<format::ChunkRef>& chunks() const { return reader_->chunks(); }
+  // Of the current entry, when it is a directory: its record in the state (offset + 1; 0: none).
+  std::uint64_t child_record() const { return child_record_; }
+
+ private:
+  StateReader* state_;
+  const DirectoryRecord* record_;
+  std::size_t next_leaf_ = 0, next_child_ = 0;
+  Bytes page_;
+  std::optional<format::LeafReader> reader_;
+  format::Entry entry_;
+  std::uint64_t child_record_ = 0;
+};
+
+struct ScanNode;
+using ScanNodePtr = std::shared_ptr<ScanNode>;
+
+// One thing in a directory.
+struct ScanItem {
+  std::string name;
+  struct statx status;
+  std::uint32_t marks = 0;
+  bool known = false;              // the state has something of this name
+  bool unchanged = false;          // it is as the state has it (a directory: its own metadata)
+  ScanNodePtr child;               // directories that are to be entered
+};
+
+struct ScanProblem {
+  std::string name;                // in the directory; empty: the directory itself
+  std::string what;
+};
+
+// One directory, looked at. Entries [0, same_prefix) are as the state has them; then come `items`, then (huge directories) what
+// Scanner::more() brings.
+struct Scan {
+  std::shared_ptr<platform::Fd> fd;       // of the directory; null when it could not be opened
+  std::shared_ptr<const DirectoryRecord> old;
+  std::uint64_t same_prefix = 0;
+  bool same = false;                      // all of the old entries, unchanged, and no others
+  std::vector<ScanItem> items;
+  std::vector<ScanNodePtr> children;      // of the same prefix: directories to be entered, in order
+  std::vector<ScanProblem> problems;
+  std::optional<Error> error;             // its list could not be read: nothing else here counts
+  // Of the same prefix:
+  std::uint64_t files = 0, directories = 0, others = 0, bytes = 0;
+  // The rest of a huge directory.
+  std::vector<std::string> names;
+  std::size_t next_name = 0;
+  std::unique_ptr<OldEntries> old_entries;
+  const format::Entry* old_front = nullptr;   // the old entry not yet passed
+  std::uint64_t device = 0;
+  std::string path;                       // of the directory, no trailing slash; only with path rules
+};
+using ScanPtr = std::unique_ptr<Scan>;
+
+struct ScanNode {
+  std::shared_ptr<const ScanNode> parent; // for paths; null at the root
+  std::string name;                       // empty at the root
+  std::shared_ptr<platform::Fd> parent_fd;
+  const SourceTree* only = nullptr;       // not null: not a listing, but these children
+  std::uint64_t old_record = 0;
+  std::uint64_t inode = 0;                // what was seen under this name
+
+  enum class Stage { kWaiting, kRunning, kDone };
+  Stage stage = Stage::kWaiting;          // guarded by the scanner's mutex
+  ScanPtr scan;
+  std::string path() const;
+};
+
+struct ScanContext {
+  const Selection* selection = nullptr;
+  StateReader* state = nullptr;           // null: no state, everything is new
+  Timestamp base_started;                 // when the run of the state began to look
+  BackupProgress* progress = nullptr;
+};
+
+class Scanner {
+ public:
+  Scanner(ScanContext context, unsigned helpers);
+  ~Scanner();
+  // Sequencer only. Each node once.
+  ScanPtr take(const ScanNodePtr& node);
+  // The next part of a huge directory into scan.items (cleared first); false when there is none.
+  bool more(const ScanNodePtr& node, Scan& scan);
+
+ private:
+  ScanPtr scan(const ScanNodePtr& node);
+  void scan_batch(const ScanNodePtr& node, Scan& scan, std::size_t end);
+  void look_at(const ScanNodePtr& node, Scan& scan, std::string name, const SourceTree* source);
+  bool is_unchanged(const ScanItem& item, const format::Entry& old) const;
+  void help();
+  void push_children(const Scan& scan) REQUIRES(mutex_);
+
+  const ScanContext context_;
+  Mutex mutex_;
+  CondVar work_, done_;
+  std::vector<ScanNodePtr> stack_ GUARDED_BY(mutex_);
+  std::size_t ready_ GUARDED_BY(mutex_) = 0;      // scanned ahead and not taken
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::vector<std::jthread> helpers_;
+};
+
+}  // namespace coppice::capture

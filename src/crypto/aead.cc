@@ -1,0 +1,125 @@
+// The two suites behind one face. A context is bound to its cipher at its first use; after that a call sets only key and
+// nonce, which allocates nothing.
+#include "crypto/aead.h"
+
+#include <array>
+#include <climits>
+
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "openssl_internal.h"
+
+namespace coppice::crypto {
+namespace {
+
+// OpenSSL counts in int. Blocks are a few megabytes; nothing in Coppice seals more at once than this.
+constexpr std::size_t kAeadPlaintextBytesMax = std::size_t{1} << 30;
+static_assert(kAeadPlaintextBytesMax <= INT_MAX);
+constexpr std::size_t kAeadKeyBytes = 32;
+
+bool processor_has_aes() {
+#if defined(__x86_64__) || defined(__i386__)
+  return __builtin_cpu_supports("aes");
+#elif defined(__aarch64__)
+  return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#else
+  return false;
+#endif
+}
+
+const EVP_CIPHER* algorithm_of(Suite suite) {
+  static EVP_CIPHER* const aes = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  static EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
+  const EVP_CIPHER* algorithm = suite == Suite::kAes256Gcm ? aes : chacha;
+  CHECK(algorithm != nullptr);
+  return algorithm;
+}
+
+struct Contexts {
+  CipherContext aes, chacha;
+
+  EVP_CIPHER_CTX* of(Suite suite) {
+    CHECK(suite == Suite::kAes256Gcm || suite == Suite::kChaCha20Poly1305);
+    CipherContext& context = suite == Suite::kAes256Gcm ? aes : chacha;
+    if (context == nullptr) {
+      context.reset(EVP_CIPHER_CTX_new());
+      CHECK(context != nullptr);
+      CHECK(EVP_CipherInit_ex2(context.get(), algorithm_of(suite), nullptr, nullptr, 1, nullptr) == 1);
+    }
+    return context.get();
+  }
+};
+
+enum class Direction : int { kOpen = 0, kSeal = 1 };
+
+EVP_CIPHER_CTX* start(void* contexts, Direction direction, Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated) {
+  CHECK(contexts != nullptr);
+  CHECK(key.size() == kAeadKeyBytes && nonce.size() == kAeadNonceBytes);
+  CHECK(associated.size() <= kAeadPlaintextBytesMax);
+  EVP_CIPHER_CTX* context = static_cast<Contexts*>(contexts)->of(suite);
+  CHECK(EVP_CipherInit_ex2(context, nullptr, octets(key.data()), octets(nonce.data()), static_cast<int>(direction), nullptr) == 1);
+  int written = 0;
+  if (!associated.empty()) {
+    CHECK(EVP_CipherUpdate(context, nullptr, &written, octets(associated.data()), static_cast<int>(associated.size())) == 1);
+  }
+  return context;
+}
+
+}  // namespace
+
+Suite preferred_suite() {
+  static const Suite suite = processor_has_aes() ? Suite::kAes256Gcm : Suite::kChaCha20Poly1305;
+  return suite;
+}
+
+Aead::Aead() : context_(new Contexts) {}
+Aead::~Aead() { delete static_cast<Contexts*>(context_); }
+Aead::Aead(Aead&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
+
+void Aead::seal(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan plaintext, MutableByteSpan sealed) {
+  CHECK(plaintext.size() <= kAeadPlaintextBytesMax);
+  CHECK(sealed.size() == plaintext.size() + kAeadTagBytes);
+  EVP_CIPHER_CTX* context = start(context_, Direction::kSeal, suite, key, nonce, associated);
+  int written = 0;
+  if (!plaintext.empty()) {
+    CHECK(EVP_CipherUpdate(context, octets(sealed.data()), &written, octets(plaintext.data()),
+                           static_cast<int>(plaintext.size())) == 1);
+    CHECK(static_cast<std::size_t>(written) == plaintext.size());
+  }
+  std::array<unsigned char, kAeadTagBytes> tail;  // final writes nothing for these suites, but wants somewhere to do it
+  CHECK(EVP_CipherFinal_ex(context, tail.data(), &written) == 1);
+  CHECK(written == 0);
+  CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, sealed.data() + plaintext.size()) == 1);
+}
+
+Result<> Aead::open(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan sealed,
+                    MutableByteSpan plaintext) {
+  if (sealed.size() < kAeadTagBytes) {
+    wipe(plaintext);
+    return fail(ErrorKind::kUnauthentic, "sealed data is shorter than its tag");
+  }
+  CHECK(plaintext.size() == sealed.size() - kAeadTagBytes);
+  CHECK(plaintext.size() <= kAeadPlaintextBytesMax);
+  std::array<std::byte, kAeadTagBytes> tag;
+  std::memcpy(tag.data(), sealed.data() + plaintext.size(), tag.size());
+  EVP_CIPHER_CTX* context = start(context_, Direction::kOpen, suite, key, nonce, associated);
+  CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kAeadTagBytes, tag.data()) == 1);
+  int written = 0;
+  bool authentic = true;
+  if (!plaintext.empty()) {
+    authentic = EVP_CipherUpdate(context, octets(plaintext.data()), &written, octets(sealed.data()),
+                                 static_cast<int>(plaintext.size())) == 1;
+  }
+  std::array<unsigned char, kAeadTagBytes> tail;
+  authentic = authentic && EVP_CipherFinal_ex(context, tail.data(), &written) == 1;
+  if (!authentic) {
+    wipe(plaintext);  // it was decrypted before the tag was known: nobody may act on it
+    return fail(ErrorKind::kUnauthentic, "authentication tag does not fit");
+  }
+  return {};
+}
+
+}  // namespace coppice::crypto

@@ -1,0 +1,110 @@
+// The parts of a check, and what they share. check.cc puts them in order.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unordered_set>
+
+#include "findings.h"
+#include "foundation/mutex.h"
+#include "maintenance/check.h"
+#include "pack_table.h"
+#include "vault/reader.h"
+
+namespace coppice::maintenance {
+
+// Round trips that overlap, whatever the number of cores.
+inline constexpr unsigned kFetchThreads = 8;
+
+// What is remembered of every snapshot: enough to follow lineages and to come back to it.
+struct SnapshotNote {
+  format::SessionId session;
+  format::Digest hash{};
+  format::MemberId signer{};
+  std::uint64_t sequence = 0;
+  format::SessionId previous_session;
+  format::Digest previous{};
+  std::uint32_t packs = 0;
+  bool forgotten = false;
+};
+
+struct CheckRun {
+  const vault::Vault& vault;
+  const CheckOptions& options;
+  CheckProgress& progress;
+  const CancelToken& cancel;
+  unsigned workers = 1;
+  std::unique_ptr<vault::ChunkReader> reader;      // null when our key cannot read
+
+  Findings findings{};
+  CheckReport report{};                            // counters; only the orchestrating thread writes it
+  std::vector<SnapshotNote> snapshots{};           // verified ones, by session
+  std::vector<format::SessionId> bad_snapshots{};  // names taken by what is no valid commit
+  std::set<format::SessionId> claims{};
+  std::set<std::pair<format::SessionId, std::uint32_t>> runs{};
+  std::unordered_set<std::uint64_t> list_pages{};  // first 8 bytes of the hashes of pages in use
+  bool list_pages_complete = true;                 // false: there were too many to remember
+
+  // Cancelled, or the store is gone.
+  Result<> go_on() const {
+    if (cancel.cancelled()) return fail(ErrorKind::kCancelled, "the check was cancelled");
+    return findings.status();
+  }
+  std::optional<Findings::Id> damage(std::string object, ErrorKind kind, std::string what) {
+    return findings.add(Severity::kDamage, std::move(object), Error(kind, std::move(what)));
+  }
+  std::optional<Findings::Id> damage(std::string object, const Error& error) {
+    return findings.add(Severity::kDamage, std::move(object), error);
+  }
+  void inform(std::string object, std::string what) {
+    findings.add(Severity::kInformation, std::move(object), Error(ErrorKind::kNotFound, std::move(what)));
+  }
+
+  // each(i) for every i below count, from up to `threads` threads; stops early when go_on() says so.
+  template <class F>
+  Result<> in_parallel(std::size_t count, unsigned threads, const F& each) {
+    std::atomic<std::size_t> next{0};
+    const auto work = [&] {
+      for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+        if (!go_on()) return;
+        each(i);
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      const std::size_t wanted = std::min<std::size_t>(threads, count);
+      for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
+      work();
+    }
+    return go_on();
+  }
+};
+
+// vault.json, rosters, key slots, generation 0.
+Result<> check_control(CheckRun& run);
+// Every commit and forget, lineages, claims, index runs. Fills run.snapshots, claims, runs.
+Result<> check_snapshots(CheckRun& run);
+// The packs of one part: there, as long as the commits say, with the directory that the commits say. Fills `table`.
+Result<> check_packs(CheckRun& run, const Part& part, PackTable& table);
+// Reads the blocks of the chosen packs of the table.
+Result<> check_data(CheckRun& run, const PackTable& table);
+// The reference lists of the snapshots, and their trees, batch by batch.
+Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable& table);
+// What lies in the store that nothing names. `table` is of one part; anything but packs is looked at with the first part only.
+Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table);
+
+// The trees of up to Mask::kBits snapshots, walked all at once. All vectors are as long as `notes`.
+struct TreeBatch {
+  const std::vector<SnapshotNote>& notes;
+  const ListTable& lists;
+  const Mask& incomplete;                                        // those whose lists could not be read whole
+  const std::vector<format::Digest>& list_roots;
+  const std::vector<std::optional<format::ChunkRef>>& roots;     // none: an empty tree, or one that we cannot open
+};
+Result<> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch);
+
+}  // namespace coppice::maintenance

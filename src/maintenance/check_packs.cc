@@ -1,0 +1,186 @@
+// Packs: that they are there, and with read_data that every byte of them is right.
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "check_internal.h"
+#include "crypto/hash.h"
+#include "format/block.h"
+#include "packs/directory.h"
+
+namespace coppice::maintenance {
+namespace {
+
+constexpr std::size_t kWindow = 16;                    // commits held at once
+constexpr std::uint32_t kReadBytesMax = 4u << 20;      // of a pack, in one request
+
+struct Expected {
+  format::PackRecord record;
+  format::SessionId named_by;
+};
+
+PackTable::Row check_pack(CheckRun& run, const Expected& expected) {
+  const format::PackRecord& record = expected.record;
+  PackTable::Row row{.pack = record.name, .bytes = record.bytes};
+  const auto verify = [&]() -> Result<> {
+    const packs::PackDirectory directory = TRY(packs::read_pack_directory(run.vault.store(), record.name));
+    if (directory.bytes != record.bytes)
+      return fail(ErrorKind::kCorrupt, fmt::format("the pack is {} bytes long instead of {}", directory.bytes, record.bytes));
+    if (directory.hash != record.hash) return fail(ErrorKind::kCorrupt, "it is not the pack that the commit names");
+    for (const format::PackEntry& entry : directory.entries)
+      if (entry.birth.pack == record.name && entry.birth.ordinal < format::kPackBlocksMax)
+        row.blocks[entry.birth.ordinal / 64] |= std::uint64_t{1} << (entry.birth.ordinal % 64);
+    return {};
+  };
+  if (const Result<> verified = verify(); !verified) {
+    row.bad = true;
+    (void)run.findings.add_pack(record.name, verified.error());
+  }
+  run.progress.packs += 1;
+  return row;
+}
+
+// ---- reading everything ----
+
+std::uint64_t sample_rank(const format::PackName& pack, std::uint64_t seed) {
+  const std::string name = format::pack_object(pack);
+  return crypto::xxh3_64(as_bytes(name), seed);
+}
+
+// The packs to read: as many as the percentage says, rounded up, those of the lowest rank.
+std::vector<format::PackName> choose_packs(const CheckRun& run, const PackTable& table) {
+  std::vector<std::pair<std::uint64_t, format::PackName>> ranked;
+  for (const PackTable::Row& row : table.rows())
+    if (!row.bad) ranked.emplace_back(sample_rank(row.pack, run.options.sample_seed), row.pack);
+  const std::size_t wanted = (ranked.size() * run.options.read_data_percent + 99) / 100;
+  std::ranges::nth_element(ranked, ranked.begin() + static_cast<std::ptrdiff_t>(wanted));
+  ranked.resize(wanted);
+  std::vector<format::PackName> chosen;
+  chosen.reserve(wanted);
+  for (const auto& [rank, pack] : ranked) chosen.push_back(pack);
+  std::ranges::sort(chosen);   // the order in which they were written, more or less
+  return chosen;
+}
+
+struct DataCounts {
+  std::atomic<std::uint64_t> packs{0}, blocks{0}, bytes{0}, plain{0};
+};
+
+void check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block, DataCounts& counts) {
+  const auto verify = [&]() -> Result<> {
+    if (crypto::sha256(block) != entry.hash) return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
+    if (run.reader) {
+      counts.plain += TRY(run.reader->verify_block(entry.birth, block));
+      return {};
+    }
+    const format::BlockHeader header = TRY(format::decode_block_header(block.first(format::kBlockHeaderBytes)));
+    const ByteSpan sealed = block.subspan(format::kBlockHeaderBytes);
+    if (header.birth != entry.birth || header.sealed_bytes != sealed.size() || crypto::xxh3_128(sealed) != header.checksum)
+      return fail(ErrorKind::kCorrupt, "the block's header does not fit it");
+    return {};
+  };
+  counts.blocks += 1;
+  const Result<> verified = verify();
+  if (verified) return;
+  if (verified.error().kind() == ErrorKind::kDenied) {   // whole, but sealed for an epoch that our key lacks
+    run.inform(format::pack_object(pack), "not opened: " + verified.error().message());
+    return;
+  }
+  // The block lies here; its name may be that of the pack it was born in.
+  if (const auto id = run.findings.add_block(entry.birth, verified.error()); id && entry.birth.pack != pack)
+    run.inform(format::pack_object(pack), fmt::format("the bad block {} of {} lies here", entry.birth.ordinal, format::pack_object(entry.birth.pack)));
+}
+
+void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataCounts& counts) {
+  const auto directory = packs::read_pack_directory(run.vault.store(), pack);
+  if (!directory) {
+    (void)run.findings.add_pack(pack, directory.error());
+    return;
+  }
+  const std::string object = format::pack_object(pack);
+  const auto& entries = directory->entries;
+  for (std::size_t begin = 0; begin < entries.size();) {
+    if (!run.go_on()) return;
+    // As many whole blocks as one request may bring; at least one.
+    std::size_t end = begin;
+    std::uint64_t bytes = 0;
+    while (end < entries.size() && (end == begin || bytes + entries[end].bytes <= kReadBytesMax)) bytes += entries[end++].bytes;
+    window.resize(bytes);
+    Result<> got = run.vault.store().get_range(object, entries[begin].offset, window);
+    std::uint64_t at = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const MutableByteSpan block = MutableByteSpan(window).subspan(at, entries[i].bytes);
+      at += entries[i].bytes;
+      // A window that cannot be read whole is read block by block, so that a bad sector costs no more than its block.
+      const Result<> have = got ? Result<>{} : run.vault.store().get_range(object, entries[i].offset, block);
+      if (have)
+        check_block(run, pack, entries[i], block, counts);
+      else
+        (void)run.findings.add_block(entries[i].birth, have.error());
+    }
+    counts.bytes += bytes;
+    run.progress.bytes += bytes;
+    begin = end;
+  }
+  counts.packs += 1;
+}
+
+}  // namespace
+
+Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
+  run.progress.phase = CheckPhase::kPacks;
+  std::uint64_t total = 0;
+  for (const SnapshotNote& note : run.snapshots) total += note.packs;
+  run.progress.packs_total = total;
+  for (std::size_t begin = 0; begin < run.snapshots.size(); begin += kWindow) {
+    const std::size_t count = std::min(kWindow, run.snapshots.size() - begin);
+    std::vector<std::vector<Expected>> named(count);
+    TRY(run.in_parallel(count, kFetchThreads, [&](std::size_t i) {
+      const format::SessionId session = run.snapshots[begin + i].session;
+      const auto snapshot = run.vault.snapshot(session);
+      if (!snapshot) {   // it was whole a moment ago
+        run.damage(format::snapshot_object(session), snapshot.error());
+        return;
+      }
+      for (const format::PackRecord& record : snapshot->commit.packs)
+        if (part.covers(record.name)) named[i].push_back({record, session});
+    }));
+    std::vector<Expected> expected;
+    for (auto& some : named) expected.insert(expected.end(), some.begin(), some.end());
+    std::vector<PackTable::Row> rows(expected.size());
+    TRY(run.in_parallel(expected.size(), kFetchThreads, [&](std::size_t i) { rows[i] = check_pack(run, expected[i]); }));
+    for (const PackTable::Row& row : rows) table.add(row);
+  }
+  table.settle();
+  run.report.packs += table.rows().size();
+  for (const PackTable::Row& row : table.rows()) run.report.pack_bytes += row.bytes;
+  return {};
+}
+
+Result<> check_data(CheckRun& run, const PackTable& table) {
+  run.progress.phase = CheckPhase::kData;
+  const std::vector<format::PackName> chosen = choose_packs(run, table);
+  std::uint64_t total = 0;
+  for (const format::PackName& pack : chosen) total += table.find(pack)->bytes;
+  run.progress.bytes_total += total;
+
+  DataCounts counts;
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    Bytes window;
+    for (std::size_t i; (i = next.fetch_add(1)) < chosen.size() && run.go_on();) read_pack(run, chosen[i], window, counts);
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (std::size_t i = 1; i < std::min<std::size_t>(run.workers, chosen.size()); ++i) helpers.emplace_back(work);
+    work();
+  }
+  run.report.packs_read += counts.packs;
+  run.report.blocks_read += counts.blocks;
+  run.report.bytes_read += counts.bytes;
+  run.report.plain_bytes += counts.plain;
+  return run.go_on();
+}
+
+}  // namespace coppice::maintenance

@@ -1,0 +1,211 @@
+// Commits, forgets, claims and index runs: everything that hangs on a session's name.
+//
+// The list of snapshots is a hint. What a commit says about the one before it in its lineage is evidence: a snapshot that was
+// removed behind everybody's back is missed by its successor.
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "check_internal.h"
+#include "crypto/hash.h"
+#include "keys/roster.h"
+
+namespace coppice::maintenance {
+namespace {
+
+using format::SessionId;
+
+constexpr std::size_t kWindow = 64;               // commits held at once
+constexpr std::size_t kRunReadBytes = 1u << 20;
+
+// What one commit brings to the check, taken out of it at once so that the commit need not be kept.
+struct Visit {
+  Result<SnapshotNote> note = fail(ErrorKind::kNotFound, "");
+  std::vector<format::RunRecord> runs, superseded;
+};
+
+Visit visit_session(CheckRun& run, SessionId session) {
+  Visit visit;
+  Result<vault::Snapshot> snapshot = run.vault.snapshot(session);
+  if (!snapshot) {
+    visit.note = std::unexpected(std::move(snapshot).error());
+    return visit;
+  }
+  const format::Commit& commit = snapshot->commit;
+  SnapshotNote note{.session = session, .hash = snapshot->commit_hash, .signer = snapshot->signer, .sequence = commit.sequence,
+                    .previous_session = commit.previous_session, .previous = commit.previous,
+                    .packs = static_cast<std::uint32_t>(commit.packs.size())};
+  const auto forget = run.vault.forget_of(session);
+  const std::string forget_name = format::forget_object(session);
+  if (!forget && forget.error().kind() == ErrorKind::kDenied)
+    run.inform(forget_name, "not honoured: " + forget.error().message());
+  else if (!forget)
+    run.damage(forget_name, forget.error());
+  else if (*forget && **forget != note.hash)
+    run.damage(forget_name, ErrorKind::kUnauthentic, "it names another commit than the one that stands there");
+  else
+    note.forgotten = forget->has_value();
+  visit.note = note;
+  visit.runs = std::move(snapshot->commit.runs);
+  visit.superseded = std::move(snapshot->commit.superseded);
+  run.progress.snapshots += 1;
+  return visit;
+}
+
+struct Runs {
+  std::map<std::pair<SessionId, std::uint32_t>, format::RunRecord> records;
+  std::set<std::pair<SessionId, std::uint32_t>> superseded;
+};
+
+Result<> visit_all(CheckRun& run, const std::vector<SessionId>& sessions, Runs& runs) {
+  for (std::size_t begin = 0; begin < sessions.size(); begin += kWindow) {
+    const std::size_t count = std::min(kWindow, sessions.size() - begin);
+    std::vector<Visit> visits(count);
+    TRY(run.in_parallel(count, kFetchThreads, [&](std::size_t i) { visits[i] = visit_session(run, sessions[begin + i]); }));
+    for (std::size_t i = 0; i < count; ++i) {
+      Visit& visit = visits[i];
+      if (!visit.note) {
+        run.damage(format::snapshot_object(sessions[begin + i]), visit.note.error());
+        run.bad_snapshots.push_back(sessions[begin + i]);
+        continue;
+      }
+      run.snapshots.push_back(*visit.note);
+      for (const format::RunRecord& record : visit.runs) runs.records.emplace(std::pair(record.session, record.number), record);
+      for (const format::RunRecord& record : visit.superseded) runs.superseded.emplace(record.session, record.number);
+    }
+  }
+  std::ranges::sort(run.snapshots, {}, &SnapshotNote::session);
+  std::ranges::sort(run.bad_snapshots);
+  return {};
+}
+
+Result<std::vector<SessionId>> listed_sessions(CheckRun& run) {
+  std::vector<SessionId> sessions;
+  TRY(run.vault.store().list("snapshots/", [&](const storage::ObjectInfo& object) -> Result<> {
+    if (const auto session = format::parse_snapshot_object(object.name)) sessions.push_back(*session);
+    return {};   // other names are check_objects' business
+  }));
+  std::ranges::sort(sessions);
+  sessions.erase(std::ranges::unique(sessions).begin(), sessions.end());
+  return sessions;
+}
+
+const SnapshotNote* find_note(const CheckRun& run, SessionId session) {
+  const auto it = std::ranges::lower_bound(run.snapshots, session, {}, &SnapshotNote::session);
+  return it != run.snapshots.end() && it->session == session ? &*it : nullptr;
+}
+
+// Follows every lineage backwards. A predecessor that the list left out is looked for by name, and visited when it is there.
+Result<> check_lineages(CheckRun& run, Runs& runs) {
+  std::set<SessionId> looked_for;
+  while (true) {
+    std::vector<SessionId> found;
+    for (const SnapshotNote& note : run.snapshots) {
+      if (note.sequence <= 1 || note.previous == format::Digest{}) continue;
+      const std::string name = format::snapshot_object(note.previous_session);
+      if (const SnapshotNote* before = find_note(run, note.previous_session)) {
+        if (before->hash == note.previous) continue;
+        if (const auto id = run.damage(name, ErrorKind::kUnauthentic,
+                                       fmt::format("{} follows another commit of that name: it was replaced", format::snapshot_object(note.session))))
+          run.findings.touch_snapshot(*id, note.session);
+        continue;
+      }
+      if (std::ranges::binary_search(run.bad_snapshots, note.previous_session)) continue;   // there, bad, and told
+      if (!looked_for.insert(note.previous_session).second) continue;
+      const auto size = run.vault.store().size(name);
+      if (size) {
+        found.push_back(note.previous_session);
+        continue;
+      }
+      // Reclaim removes what was forgotten; then its forget may be gone as well as the commit, but never without one having been.
+      const auto forget = run.vault.forget_of(note.previous_session);
+      if (size.error().kind() == ErrorKind::kNotFound && forget && *forget && **forget == note.previous) continue;
+      if (const auto id = run.damage(name, size.error().kind(),
+                                     fmt::format("it is missing, though {} follows it and no forget names it", format::snapshot_object(note.session))))
+        run.findings.touch_snapshot(*id, note.previous_session);
+    }
+    if (found.empty()) return {};
+    TRY(visit_all(run, found, runs));
+  }
+}
+
+// ---- claims ----
+
+void check_claim(CheckRun& run, SessionId session) {
+  const std::string object = format::slot_object(session);
+  const auto verify = [&]() -> Result<> {
+    const Bytes bytes = TRY(run.vault.store().get(object, format::kControlObjectBytesMax));
+    const keys::Signed opened =
+        TRY(keys::verify_envelope(format::kClaimMagic, bytes, run.vault.keys().anchor(), run.vault.roster(), session));
+    const format::Claim claim = TRY(format::decode_claim(opened.body));
+    if (claim.session != session)
+      return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}", format::slot_object(claim.session)));
+    const SnapshotNote* note = find_note(run, session);
+    if (note && note->signer != opened.signer)
+      return fail(ErrorKind::kUnauthentic, fmt::format("{} was signed by another member than claimed the session", format::snapshot_object(session)));
+    return {};
+  };
+  if (const Result<> verified = verify(); !verified) run.damage(object, verified.error());
+}
+
+Result<> check_claims(CheckRun& run) {
+  TRY(run.vault.store().list("generations/", [&](const storage::ObjectInfo& object) -> Result<> {
+    if (const auto session = format::parse_slot_object(object.name)) run.claims.insert(*session);
+    return {};
+  }));
+  for (const SnapshotNote& note : run.snapshots) run.claims.insert(note.session);
+  const std::vector<SessionId> sessions(run.claims.begin(), run.claims.end());
+  return run.in_parallel(sessions.size(), kFetchThreads, [&](std::size_t i) { check_claim(run, sessions[i]); });
+}
+
+// ---- index runs ----
+
+void check_run(CheckRun& run, const format::RunRecord& record, bool superseded) {
+  const std::string object = format::index_object(record.session, record.number);
+  const auto verify = [&]() -> Result<> {
+    storage::ObjectStore& store = run.vault.store();
+    const std::uint64_t size = TRY(store.size(object));
+    if (size != record.bytes) return fail(ErrorKind::kCorrupt, fmt::format("the index run is {} bytes long instead of {}", size, record.bytes));
+    crypto::Sha256 hash;
+    Bytes window;
+    for (std::uint64_t at = 0; at < size; at += window.size()) {
+      window.resize(std::min<std::uint64_t>(kRunReadBytes, size - at));
+      TRY(store.get_range(object, at, window));
+      hash.update(window);
+    }
+    if (hash.finish() != record.hash) return fail(ErrorKind::kCorrupt, "the index run is not the one that its commit names");
+    return {};
+  };
+  const Result<> verified = verify();
+  if (verified || (superseded && verified.error().kind() == ErrorKind::kNotFound)) return;   // its entries stand in another one
+  if (const auto id = run.damage(object, Error(verified.error()).within("no data is lost, but duplicates may be stored")))
+    run.findings.touch_snapshot(*id, record.session);
+}
+
+}  // namespace
+
+Result<> check_snapshots(CheckRun& run) {
+  run.progress.phase = CheckPhase::kSnapshots;
+  Runs runs;
+  const std::vector<SessionId> sessions = TRY(listed_sessions(run));
+  run.progress.snapshots_total = sessions.size();
+  TRY(visit_all(run, sessions, runs));
+  TRY(check_lineages(run, runs));
+  TRY(check_claims(run));
+
+  std::vector<format::RunRecord> records;
+  for (const auto& [name, record] : runs.records) {
+    records.push_back(record);
+    run.runs.insert(name);
+  }
+  for (const auto& name : runs.superseded) run.runs.insert(name);
+  TRY(run.in_parallel(records.size(), run.workers, [&](std::size_t i) {
+    check_run(run, records[i], runs.superseded.contains({records[i].session, records[i].number}));
+  }));
+  run.report.runs = records.size();
+  for (const SnapshotNote& note : run.snapshots) (note.forgotten ? run.report.forgotten : run.report.snapshots) += 1;
+  return {};
+}
+
+}  // namespace coppice::maintenance

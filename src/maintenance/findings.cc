@@ -1,0 +1,113 @@
+#include "findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace coppice::maintenance {
+namespace {
+
+// A bad sector fails a few reads; a dead disk or network fails them all.
+constexpr std::uint64_t kUnavailableMax = 200;
+
+// "packs/0/3/7: no such object" under the heading packs/0/3/7 says it twice.
+std::string without_prefix(std::string_view message, std::string_view object, std::optional<std::uint32_t> block) {
+  if (block) {
+    const std::string name = fmt::format("{} block {}: ", object, *block);
+    if (message.starts_with(name)) return std::string(message.substr(name.size()));
+  }
+  while (message.size() > object.size() + 2 && message.starts_with(object) && message.substr(object.size()).starts_with(": "))
+    message.remove_prefix(object.size() + 2);
+  return std::string(message);
+}
+
+}  // namespace
+
+std::optional<Findings::Id> Findings::add(Severity severity, std::string object, const Error& error, std::optional<std::uint32_t> block) {
+  MutexLock lock(mutex_);
+  const auto key = std::pair(object, block ? std::int64_t{*block} : -1);
+  if (const auto it = by_object_.find(key); it != by_object_.end()) return it->second;
+  (severity == Severity::kDamage ? damage_ : information_) += 1;
+  if (error.kind() == ErrorKind::kUnavailable) {
+    ++unavailable_;
+    last_unavailable_ = error;
+  }
+  if (records_.size() >= kFindingsMax) return std::nullopt;
+  const Id id = static_cast<Id>(records_.size());
+  Record& record = records_.emplace_back();
+  record.finding = {.severity = severity, .object = std::move(object), .block = block, .kind = error.kind(), .what = {}};
+  record.finding.what = without_prefix(error.message(), record.finding.object, block);
+  by_object_.emplace(key, id);
+  return id;
+}
+
+std::optional<Findings::Id> Findings::add_pack(const format::PackName& pack, const Error& error) {
+  const auto id = add(Severity::kDamage, format::pack_object(pack), error);
+  if (id) {
+    MutexLock lock(mutex_);
+    bad_packs_.emplace(pack, *id);
+  }
+  return id;
+}
+
+std::optional<Findings::Id> Findings::add_block(const format::Birth& birth, const Error& error) {
+  if (const auto known = of(birth)) return known;
+  const auto id = add(Severity::kDamage, format::pack_object(birth.pack), error, birth.ordinal);
+  if (id) {
+    MutexLock lock(mutex_);
+    bad_blocks_.emplace(birth, *id);
+  }
+  return id;
+}
+
+std::optional<Findings::Id> Findings::of(const format::Birth& birth) const {
+  MutexLock lock(mutex_);
+  if (const auto it = bad_packs_.find(birth.pack); it != bad_packs_.end()) return it->second;
+  if (const auto it = bad_blocks_.find(birth); it != bad_blocks_.end()) return it->second;
+  return std::nullopt;
+}
+
+bool Findings::any_bad_block() const {
+  MutexLock lock(mutex_);
+  return !bad_packs_.empty() || !bad_blocks_.empty();
+}
+
+void Findings::touch_snapshot(Id finding, format::SessionId session) {
+  MutexLock lock(mutex_);
+  auto& snapshots = records_[finding].snapshots;
+  if (snapshots.size() < kFindingSnapshotsMax) snapshots.insert(session);
+}
+
+void Findings::touch_file(Id finding, std::string_view path) {
+  MutexLock lock(mutex_);
+  Record& record = records_[finding];
+  record.finding.files_total += 1;
+  if (record.files.size() < kFindingDetailsMax) record.files.emplace(path);
+}
+
+Result<> Findings::status() const {
+  MutexLock lock(mutex_);
+  if (unavailable_ > kUnavailableMax)
+    return std::unexpected(last_unavailable_->within("giving up, because the vault's store fails again and again"));
+  return {};
+}
+
+void Findings::move_into(CheckReport& report) {
+  MutexLock lock(mutex_);
+  report.damage_total = damage_;
+  report.information_total = information_;
+  for (Record& record : records_) {
+    Finding& finding = record.finding;
+    finding.snapshots_total = record.snapshots.size();
+    for (const format::SessionId session : record.snapshots) {
+      if (finding.snapshots.size() == kFindingDetailsMax) break;
+      finding.snapshots.push_back(session);
+    }
+    finding.files.assign(record.files.begin(), record.files.end());
+    report.findings.push_back(std::move(finding));
+  }
+  records_.clear();
+  std::ranges::stable_sort(report.findings, {}, &Finding::severity);
+}
+
+}  // namespace coppice::maintenance

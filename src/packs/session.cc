@@ -1,0 +1,35 @@
+#include "packs/session.h"
+
+#include <algorithm>
+
+namespace coppice::packs {
+
+Result<format::SessionId> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
+                                     const std::function<Bytes(format::SessionId)>& make_claim,
+                                     const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim) {
+  // The list is a hint: it only says where to start looking. Too far is impossible (a listed name exists), too early costs a few gets.
+  std::uint32_t slot = 0;
+  const std::string prefix = format::slot_object({generation, 0});
+  TRY(store.list(prefix.substr(0, prefix.rfind('/') + 1), [&](const storage::ObjectInfo& object) -> Result<> {
+    if (const auto id = format::parse_slot_object(object.name); id && id->generation == generation) slot = std::max(slot, id->slot + 1);
+    return {};
+  }));
+  for (;; ++slot) {
+    if (slot > 0) {
+      const format::SessionId before{generation, slot - 1};
+      Result<Bytes> object = store.get(format::slot_object(before), format::kControlObjectBytesMax);
+      if (!object && object.error().kind() == ErrorKind::kNotFound) {
+        slot -= 2;  // the hint was wrong: step back
+        continue;
+      }
+      if (!object) return std::unexpected(std::move(object).error().within("reading the claim before ours"));
+      TRY(within(is_claim(before, *object), format::slot_object(before)));
+    }
+    const format::SessionId mine{generation, slot};
+    const Result<> put = storage::put_or_confirm(store, format::slot_object(mine), make_claim(mine));
+    if (put) return mine;
+    if (put.error().kind() != ErrorKind::kConflict) return std::unexpected(put.error().within("claiming a session"));
+  }
+}
+
+}  // namespace coppice::packs

@@ -1,0 +1,54 @@
+#include "collector.h"
+
+#include <utility>
+
+namespace coppice::restore {
+
+void Collector::warn(std::string path, std::string what) {
+  MutexLock lock(mutex_);
+  ++warnings_total_;
+  if (warnings_.size() < kWarningsMax) warnings_.push_back({std::move(path), std::move(what)});
+}
+
+void Collector::fail(std::string path, std::string what) {
+  count_failed();
+  warn(std::move(path), std::move(what));
+}
+
+void Collector::count_failed() {
+  MutexLock lock(mutex_);
+  ++failed_;
+}
+
+void Collector::note_once(const std::string& key, std::string path, std::string what) {
+  {
+    MutexLock lock(mutex_);
+    if (!noted_.insert(key).second) return;
+  }
+  warn(std::move(path), std::move(what));
+}
+
+void Collector::stop(Error error) {
+  MutexLock lock(mutex_);
+  if (!error_) error_ = std::move(error);
+  stopped_.store(true, std::memory_order_relaxed);
+}
+
+Result<RestoreReport> Collector::take() {
+  MutexLock lock(mutex_);
+  if (error_) return std::unexpected<Error>(*error_);
+  if (cancel_.cancelled()) return coppice::fail(ErrorKind::kCancelled, "the restore was cancelled");
+  RestoreReport report;
+  report.files = files_;
+  report.directories = directories_;
+  report.others = others_;
+  report.bytes = bytes_;
+  report.skipped = progress_.skipped;
+  report.verified = verified_;
+  report.failed = failed_;
+  report.warnings = std::move(warnings_);
+  report.warnings_total = warnings_total_;
+  return report;
+}
+
+}  // namespace coppice::restore

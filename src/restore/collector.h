@@ -1,0 +1,66 @@
+// What a restore tells: counts, warnings, and the one error that stops it. Thread-safe.
+//
+// Three loudnesses. `warn`: something about one entry. `fail`: an entry is not there, or not right (a warning, and counted). `note_once`:
+// a whole class of things cannot be done here (owners without root, a namespace of xattrs): said the first time only.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "foundation/mutex.h"
+#include "restore/restore.h"
+
+namespace coppice::restore {
+
+class Collector {
+ public:
+  Collector(RestoreProgress& progress, const CancelToken& cancel) : progress_(progress), cancel_(cancel) {}
+
+  void warn(std::string path, std::string what);
+  void fail(std::string path, std::string what);
+  // Counts an entry as not right whose warnings were told already.
+  void count_failed();
+  void note_once(const std::string& key, std::string path, std::string what);
+
+  // The first call decides what the run ends with.
+  void stop(Error error);
+  // Whether to wind up: stop() was called, or the user cancelled.
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed) || cancel_.cancelled(); }
+
+  // A regular file of `bytes` is there and right: written now, or `already`. `shown` of the bytes were told to show_bytes before.
+  void count_file(std::uint64_t bytes, std::uint64_t shown, bool already) {
+    progress_.files.fetch_add(1, std::memory_order_relaxed);
+    progress_.bytes.fetch_add(bytes - shown, std::memory_order_relaxed);
+    if (already) {
+      progress_.skipped.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      files_.fetch_add(1, std::memory_order_relaxed);
+      bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    }
+  }
+  // Content of a file that is under way, for the display.
+  void show_bytes(std::uint64_t bytes) { progress_.bytes.fetch_add(bytes, std::memory_order_relaxed); }
+  void count_directory() { directories_.fetch_add(1, std::memory_order_relaxed); }
+  void count_other() { others_.fetch_add(1, std::memory_order_relaxed); }
+  void count_verified() { verified_.fetch_add(1, std::memory_order_relaxed); }
+
+  // When every thread is done.
+  Result<RestoreReport> take();
+
+ private:
+  static constexpr std::size_t kWarningsMax = 1000;
+
+  RestoreProgress& progress_;
+  const CancelToken& cancel_;
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> files_{0}, bytes_{0}, directories_{0}, others_{0}, verified_{0};
+  Mutex mutex_;
+  std::vector<RestoreWarning> warnings_ GUARDED_BY(mutex_);
+  std::uint64_t warnings_total_ GUARDED_BY(mutex_) = 0, failed_ GUARDED_BY(mutex_) = 0;
+  std::set<std::string> noted_ GUARDED_BY(mutex_);
+  std::optional<Error> error_ GUARDED_BY(mutex_);
+};
+
+}  // namespace coppice::restore

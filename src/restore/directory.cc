@@ -1,0 +1,234 @@
+#include "directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "foundation/check.h"
+
+namespace coppice::restore {
+namespace {
+
+constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+
+}  // namespace
+
+std::string Where::path() const {
+  std::vector<const std::string*> parts;
+  for (const Directory* d = directory; d; d = d->parent) parts.push_back(&d->name);
+  std::string path = *parts.back();
+  for (std::size_t i = parts.size() - 1; i-- > 0;) path.append("/").append(*parts[i]);
+  if (!name.empty()) path.append("/").append(name);
+  return path.empty() ? "/" : path;
+}
+
+DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Metadata& metadata, Collector& collector)
+    : metadata_(metadata), collector_(collector), open_max_(open_max), root_(new Directory) {
+  root_->name = std::move(prefix);
+  root_->made = true;
+  root_->existed = true;
+  struct stat st{};
+  CHECK(::fstat(root.get(), &st) == 0);
+  root_->device = st.st_dev;
+  root_->inode = st.st_ino;
+  learn_existing(root.get(), root_);
+  root_->fd = root.release();
+  root_->pins = 1;   // for good
+}
+
+DirectoryTree::~DirectoryTree() {
+  CHECK(root_->references.load() == 1);   // everything else was released
+  if (root_->mode_changed && !root_->wants_attributes) ::fchmod(root_->fd, root_->mode_before);
+  finish_attributes(root_);
+  ::close(root_->fd);
+  delete root_;
+}
+
+Directory* DirectoryTree::add(Directory* parent, std::string name) {
+  auto* directory = new Directory;
+  directory->parent = parent;
+  directory->name = std::move(name);
+  hold(parent);
+  return directory;
+}
+
+void DirectoryTree::set_attributes(Directory* directory, const format::Entry& entry) {
+  if (!entry.xattrs.empty()) directory->arena = std::make_unique<Arena>(1u << 10);
+  Arena none(1);
+  directory->attributes = copy_attributes(entry, directory->arena ? *directory->arena : none);
+  directory->wants_attributes = true;
+}
+
+bool DirectoryTree::make(Directory* directory) {
+  if (directory->made) return true;
+  std::vector<Directory*> missing;
+  for (Directory* d = directory; !d->made; d = d->parent) missing.push_back(d);
+  while (!missing.empty()) {
+    Directory* d = missing.back();
+    if (d->failed || d->parent->failed) {
+      d->failed = true;
+    } else {
+      d->failed = !make_one(d);
+      d->made = !d->failed;
+    }
+    if (d->failed) {
+      directory->failed = true;
+      return false;
+    }
+    missing.pop_back();
+  }
+  return true;
+}
+
+bool DirectoryTree::make_one(Directory* directory) {
+  const auto told = [&](std::string what) {
+    collector_.fail(Where{directory, {}}.path(), std::move(what));
+    return false;
+  };
+  auto parent = pin(directory->parent);
+  if (!parent) return told(parent.error().message());
+  const char* name = directory->name.c_str();
+  int made = ::mkdirat(parent->fd(), name, 0700);
+  platform::Fd fd;
+  if (made != 0 && errno == EEXIST) {
+    auto existing = enter_existing(parent->fd(), directory);
+    if (existing) {
+      fd = std::move(*existing);
+      directory->existed = true;
+    } else if (existing.error().kind() == ErrorKind::kConflict) {   // no directory stands there
+      if (::unlinkat(parent->fd(), name, 0) != 0) return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
+      made = ::mkdirat(parent->fd(), name, 0700);
+    } else {
+      return told(existing.error().message());
+    }
+  }
+  if (!fd) {
+    if (made != 0) {
+      const int error = errno;
+      if (error == ENOSPC || error == EDQUOT) collector_.stop(errno_error(error, "making the directory " + Where{directory, {}}.path()));
+      return told(fmt::format("cannot make the directory: {}", std::strerror(error)));
+    }
+    auto opened = platform::open_at(parent->fd(), name, kOpenDirectory);
+    if (!opened) return told("the directory just made cannot be opened: " + opened.error().message());
+    fd = std::move(*opened);
+  }
+  struct stat st{};
+  if (::fstat(fd.get(), &st) != 0) return told(fmt::format("fstat: {}", std::strerror(errno)));
+  directory->device = st.st_dev;
+  directory->inode = st.st_ino;
+  if (directory->existed) {
+    learn_existing(fd.get(), directory);
+  } else {
+    if (directory->parent->inherits_acl) {
+      ::fremovexattr(fd.get(), "system.posix_acl_default");
+      ::fremovexattr(fd.get(), "system.posix_acl_access");
+      ::fchmod(fd.get(), 0700);
+    }
+    metadata_.apply_early_flags(fd.get(), directory->attributes);
+  }
+  publish(directory, std::move(fd));
+  return true;
+}
+
+// kConflict when something else than a directory has the name.
+Result<platform::Fd> DirectoryTree::enter_existing(int parent_fd, Directory* directory) {
+  const char* name = directory->name.c_str();
+  int fd = ::openat(parent_fd, name, kOpenDirectory);
+  if (fd < 0 && errno == EACCES) {   // ours, without permissions for ourselves: they come back when the directory is finished
+    const platform::Fd path(::openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat st{};
+    if (path && ::fstat(path.get(), &st) == 0 && st.st_uid == metadata_.euid() &&
+        ::chmod(fmt::format("/proc/self/fd/{}", path.get()).c_str(), (st.st_mode & 07777) | 0700) == 0) {
+      directory->mode_before = st.st_mode & 07777;
+      directory->mode_changed = true;
+      fd = ::openat(parent_fd, name, kOpenDirectory);
+    } else {
+      errno = EACCES;
+    }
+  }
+  if (fd >= 0) return platform::Fd(fd);
+  const int error = errno;
+  if (error == ENOTDIR || error == ELOOP) return fail(ErrorKind::kConflict, "not a directory");
+  return fail(ErrorKind::kUnavailable, fmt::format("cannot open the directory that is there: {}", std::strerror(error)));
+}
+
+void DirectoryTree::learn_existing(int fd, Directory* directory) {
+  struct stat st{};
+  if (::fstat(fd, &st) != 0) return;
+  if (!directory->mode_changed) directory->mode_before = st.st_mode & 07777;
+  if (!metadata_.root() && st.st_uid == metadata_.euid() && (st.st_mode & 0700) != 0700 && ::fchmod(fd, (st.st_mode & 07777) | 0700) == 0)
+    directory->mode_changed = true;
+  directory->inherits_acl = ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0) > 0;
+  if (metadata_.root() && directory->wants_attributes) metadata_.take_off_guards(fd);   // they come back when the directory is finished
+}
+
+// ---- the end of a directory ----
+
+void DirectoryTree::finish(Directory* directory) {
+  while (directory && directory != root_) {
+    if (directory->made) finish_attributes(directory);
+    {
+      MutexLock lock(mutex_);
+      CHECK(directory->pins == 0);
+      if (directory->fd >= 0) {
+        unlist(directory);
+        ::close(directory->fd);
+        --open_count_;
+      }
+    }
+    Directory* parent = directory->parent;
+    delete directory;
+    directory = parent->references.fetch_sub(1, std::memory_order_acq_rel) == 1 ? parent : nullptr;
+  }
+}
+
+void DirectoryTree::finish_attributes(Directory* directory) {
+  const bool restore_mode = directory->existed && directory->mode_changed;
+  if (!directory->wants_attributes && !restore_mode) return;
+  directory->references.store(2, std::memory_order_relaxed);   // the pin's own must not be the last again
+  auto pin = this->pin(directory);
+  if (!pin) {
+    collector_.fail(Where{directory, {}}.path(), "cannot be finished: " + pin.error().message());
+    directory->references.store(0, std::memory_order_relaxed);
+    return;
+  }
+  const int fd = pin->fd();
+  // Afterwards the way up may be barred for us; and where a deep chain is finished, no directory must be found from the top again.
+  if (directory->parent) open_parent_from(directory, fd);
+  if (!directory->wants_attributes) {
+    ::fchmod(fd, directory->mode_before);
+  } else {
+    struct stat st{};
+    const Where where{directory, {}};
+    bool right = ::fstat(fd, &st) == 0;
+    right = right && metadata_.apply(fd, HandleKind::kOpen, st, directory->attributes,
+                                     {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
+                                      .existed = directory->existed},
+                                     where);
+    right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
+    if (!right) collector_.count_failed();
+    else collector_.count_directory();
+  }
+  pin->reset();
+  directory->references.store(0, std::memory_order_relaxed);
+}
+
+void DirectoryTree::open_parent_from(Directory* child, int child_fd) {
+  Directory* parent = child->parent;
+  {
+    MutexLock lock(mutex_);
+    if (parent->fd >= 0) return;
+  }
+  platform::Fd fd(::openat(child_fd, "..", kOpenDirectory));
+  struct stat st{};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || st.st_dev != parent->device || st.st_ino != parent->inode) return;   // moved: found from above, or not
+  publish(parent, std::move(fd));
+}
+
+}  // namespace coppice::restore

@@ -1,0 +1,128 @@
+// The directories that a restore works in.
+//
+// A node lives while something in it is still to be done: each planned entry, each child directory, each open pin and the walk itself hold a
+// reference. When the last one goes, the directory's own attributes are put on (its times would not survive earlier), its descriptor
+// is closed, and the reference on its parent is dropped: so directories are finished from the bottom up, as early as can be.
+//
+// Safety: a directory is only ever opened by its name in its parent's descriptor, with O_NOFOLLOW, and a reopened one must still have the
+// device and inode it had. Descriptors are a cache of bounded size over the nodes; paths of any depth work, because no path is used.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "attributes.h"
+#include "collector.h"
+#include "foundation/mutex.h"
+#include "metadata.h"
+#include "platform/file.h"
+#include "where.h"
+
+namespace coppice::restore {
+
+struct Directory {
+  Directory* parent = nullptr;
+  std::string name;                  // of the root: the snapshot's path that the target stands for
+  std::unique_ptr<Arena> arena;      // of the attributes' strings, when there are any
+  Attributes attributes;
+  bool wants_attributes = false;     // the snapshot tells them, and they are chosen
+  // Set by make(), on the walking thread, before any other thread sees the node.
+  bool made = false, failed = false;
+  bool existed = false;              // was there before this run
+  bool inherits_acl = false;         // has a default ACL that what is made in it would inherit
+  mode_t mode_before = 0;            // existed: to put back what make() had to change
+  bool mode_changed = false;
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  std::atomic<std::uint64_t> references{1};
+  // Guarded by the tree's mutex.
+  int fd = -1;
+  std::uint32_t pins = 0;
+  Directory *newer = nullptr, *older = nullptr;   // among those open and not pinned
+};
+
+class DirectoryTree;
+
+// A directory that stays open, and alive, while this lives.
+class DirectoryPin {
+ public:
+  DirectoryPin() = default;
+  DirectoryPin(DirectoryPin&& other) noexcept
+      : tree_(std::exchange(other.tree_, nullptr)), directory_(std::exchange(other.directory_, nullptr)), fd_(std::exchange(other.fd_, -1)) {}
+  DirectoryPin& operator=(DirectoryPin&& other) noexcept {
+    if (this != &other) {
+      reset();
+      tree_ = std::exchange(other.tree_, nullptr);
+      directory_ = std::exchange(other.directory_, nullptr);
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  ~DirectoryPin() { reset(); }
+  void reset();
+  int fd() const { return fd_; }
+  Directory* directory() const { return directory_; }
+
+ private:
+  friend class DirectoryTree;
+  DirectoryPin(DirectoryTree* tree, Directory* directory, int fd) : tree_(tree), directory_(directory), fd_(fd) {}
+  DirectoryTree* tree_ = nullptr;
+  Directory* directory_ = nullptr;
+  int fd_ = -1;
+};
+
+// Thread-safe but for add() and make(), which belong to the walking thread.
+class DirectoryTree {
+ public:
+  // `root`: the target, open. `prefix`: the snapshot's path that it stands for. `open_max`: descriptors kept.
+  DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Metadata& metadata, Collector& collector);
+  ~DirectoryTree();
+
+  Directory* root() { return root_; }
+  // A directory that is planned: nothing is on disk yet. The caller owns one reference.
+  Directory* add(Directory* parent, std::string name);
+  void set_attributes(Directory* directory, const format::Entry& entry);
+  // Makes sure that it is there, its parents first. False when it cannot be; that was told then (once).
+  bool make(Directory* directory);
+  Result<DirectoryPin> pin(Directory* directory);
+  static void hold(Directory* directory) { directory->references.fetch_add(1, std::memory_order_relaxed); }
+  void release(Directory* directory) {
+    if (directory->references.fetch_sub(1, std::memory_order_acq_rel) == 1) finish(directory);
+  }
+
+ private:
+  friend class DirectoryPin;
+  bool make_one(Directory* directory);
+  Result<platform::Fd> enter_existing(int parent_fd, Directory* directory);
+  void learn_existing(int fd, Directory* directory);
+  DirectoryPin pin_open(Directory* directory) REQUIRES(mutex_);
+  DirectoryPin publish(Directory* directory, platform::Fd fd) EXCLUDES(mutex_);
+  void unpin(Directory* directory);
+  void close_some() REQUIRES(mutex_);
+  void unlist(Directory* directory) REQUIRES(mutex_);
+  void finish(Directory* directory);
+  void finish_attributes(Directory* directory);
+  void open_parent_from(Directory* child, int child_fd);
+
+  Metadata& metadata_;
+  Collector& collector_;
+  const std::size_t open_max_;
+  Directory* root_;
+  Mutex mutex_;
+  std::size_t open_count_ GUARDED_BY(mutex_) = 0;
+  Directory *newest_ GUARDED_BY(mutex_) = nullptr, *oldest_ GUARDED_BY(mutex_) = nullptr;
+};
+
+inline void DirectoryPin::reset() {
+  if (!directory_) return;
+  tree_->unpin(directory_);
+  tree_->release(std::exchange(directory_, nullptr));
+  fd_ = -1;
+}
+
+}  // namespace coppice::restore

@@ -1,0 +1,65 @@
+// Puts attributes on objects that are open: owner, xattrs, mode, project, times; flags apart, because they come last of all.
+//
+// Always by descriptor, so that nobody can put another object under the name in between. Files and directories are open for real;
+// symlinks, devices, FIFOs and sockets are held by O_PATH descriptors, and reached through /proc/self/fd where no call takes one.
+//
+// The order has reasons: chown clears setuid bits and file capabilities, so owner comes first; without root a user xattr needs write
+// permission, so xattrs come before the mode; anything that touches the object may move its times, so times come after that; and an
+// immutable file takes nothing at all any more.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <vector>
+
+#include "attributes.h"
+#include "collector.h"
+#include "where.h"
+
+namespace coppice::restore {
+
+enum class HandleKind { kOpen, kPath };
+
+class Metadata {
+ public:
+  explicit Metadata(Collector& collector);
+
+  // The mode to create an object with: the final one where that lets nobody in who will not be let in anyway, else 0600.
+  mode_t creation_mode(const Attributes& a) const {
+    return a.uid == euid_ && a.gid == egid_ && a.xattr_count == 0 ? a.mode & 0777 : 0600;
+  }
+
+  struct Situation {
+    bool inherited_acl = false;   // made in a directory with a default ACL: what it brought is taken off
+    bool existed = false;         // was there before: xattrs that the snapshot does not have are taken off
+  };
+  // `now`: the object's stat. False when something is not as it should be; the warnings were told then. What this user cannot do at all (owners
+  // without root...) is told once and is no failure.
+  bool apply(int fd, HandleKind kind, const struct stat& now, const Attributes& a, Situation situation, const Where& where);
+
+  // chattr flags. `existed`: flags that the snapshot does not have are taken off. For files and directories open for real.
+  bool apply_flags(int fd, const Attributes& a, bool existed, const Where& where);
+  // Those that mean something only while the file is empty (no copy-on-write, compression) or the directory is (case folding).
+  void apply_early_flags(int fd, const Attributes& a);
+  // Takes immutable and append-only off, so that what stands there can be replaced. True when something was taken off.
+  bool take_off_guards(int fd);
+
+  bool root() const { return euid_ == 0; }
+  uid_t euid() const { return euid_; }
+
+ private:
+  bool apply_owner(int fd, HandleKind kind, const struct stat& now, const Attributes& a, const Where& where, bool& owner_right, bool& group_right);
+  bool apply_mode(int fd, HandleKind kind, mode_t mode, const Where& where);
+  bool apply_xattrs(int fd, HandleKind kind, const Attributes& a, Situation situation, const Where& where);
+  bool apply_project(int fd, const Attributes& a, const Where& where);
+  bool apply_times(int fd, HandleKind kind, const Attributes& a, const Where& where);
+  bool problem(const Where& where, const char* what, int error);
+
+  Collector& collector_;
+  uid_t euid_;
+  gid_t egid_;
+  bool can_chown_;
+  std::vector<gid_t> groups_;
+};
+
+}  // namespace coppice::restore

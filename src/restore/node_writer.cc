@@ -1,0 +1,200 @@
+// Entries without content to read: empty files, files that are one hole, symlinks, devices, FIFOs, sockets; attributes of files that are
+// right already; and further names of an inode.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "entry_writer.h"
+
+namespace coppice::restore {
+
+using format::EntryType;
+
+void EntryWriter::make_node(Record& record) {
+  if (run_.collector.stopped() || !enter(record.directory, &record, record.where())) {
+    settle(record, nullptr);
+    return close_record(record);
+  }
+  if (record.action == Action::kRefresh) {
+    refresh(record);
+    return close_record(record);
+  }
+  Target target = target_of(record);
+  if (record.attributes.plain_file()) {
+    auto fd = create_file(record, target, run_.metadata.creation_mode(record.attributes));
+    if (fd) {
+      prepare_size(record, fd->get());
+      finish_file(record, std::move(*fd), target, 0);
+    } else {
+      settle(record, nullptr);
+    }
+  } else if (make_special(record, target)) {
+    run_.collector.count_other();
+  } else {
+    settle(record, nullptr);
+  }
+  close_record(record);
+}
+
+namespace {
+
+int create_special(int dir, const char* name, const Attributes& a) {
+  switch (a.type) {
+    case EntryType::kSymlink: return ::symlinkat(a.target, dir, name);
+    case EntryType::kCharDevice: return ::mknodat(dir, name, S_IFCHR | 0600, a.rdev);
+    case EntryType::kBlockDevice: return ::mknodat(dir, name, S_IFBLK | 0600, a.rdev);
+    case EntryType::kFifo: return ::mknodat(dir, name, S_IFIFO | 0600, 0);
+    case EntryType::kSocket: return ::mknodat(dir, name, S_IFSOCK | 0600, 0);
+    case EntryType::kFile:
+    case EntryType::kDirectory: break;
+  }
+  errno = EINVAL;
+  return -1;
+}
+
+mode_t type_bits(EntryType type) {
+  switch (type) {
+    case EntryType::kSymlink: return S_IFLNK;
+    case EntryType::kCharDevice: return S_IFCHR;
+    case EntryType::kBlockDevice: return S_IFBLK;
+    case EntryType::kFifo: return S_IFIFO;
+    case EntryType::kSocket: return S_IFSOCK;
+    case EntryType::kFile: return S_IFREG;
+    case EntryType::kDirectory: return S_IFDIR;
+  }
+  return 0;
+}
+
+bool same_link_target(int fd, const char* target) {
+  char text[format::kTargetBytesMax + 1];
+  const ssize_t n = ::readlinkat(fd, "", text, sizeof text);   // of an O_PATH descriptor
+  return n >= 0 && std::string_view(text, static_cast<std::size_t>(n)) == target;
+}
+
+}  // namespace
+
+bool EntryWriter::make_special(Record& record, Target& target) {
+  const Attributes& a = record.attributes;
+  const int dir = target.directory_fd;
+  int result = create_special(dir, target.name(), a);
+  if (result != 0 && errno == EEXIST && (target.temporary || record.directory->existed)) {
+    if (!target.temporary) {   // it came meanwhile
+      record.action = Action::kReplace;
+      target = target_of(record);
+    } else {
+      ::unlinkat(dir, target.name(), 0);
+    }
+    result = create_special(dir, target.name(), a);
+    if (result != 0 && errno == EEXIST && ::unlinkat(dir, target.name(), 0) == 0) result = create_special(dir, target.name(), a);
+  }
+  if (result != 0) {
+    const int error = errno;
+    if (error == EEXIST) fail(record, "another entry of the snapshot has this name here already (a file system that ignores case?)");
+    else fail_errno(record, error == EPERM ? "only root can make this here" : "cannot be made", error);
+    return false;
+  }
+  const platform::Fd fd(::openat(dir, target.name(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat st{};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || (st.st_mode & S_IFMT) != type_bits(a.type) || st.st_nlink != 1 ||
+      ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && st.st_rdev != a.rdev) ||
+      (a.type == EntryType::kSymlink && !same_link_target(fd.get(), a.target))) {
+    fail(record, "somebody else put another object under this name during the restore");
+    return false;
+  }
+  const bool right = run_.metadata.apply(fd.get(), HandleKind::kPath, st, a, {.inherited_acl = record.directory->inherits_acl}, record.where());
+  if (!place(target, st, record.where())) {
+    discard(target, st.st_dev, st.st_ino);
+    run_.collector.count_failed();
+    return false;
+  }
+  settle(record, &st);
+  if (!right) run_.collector.count_failed();
+  return true;
+}
+
+// The object is right but for its attributes.
+void EntryWriter::refresh(Record& record) {
+  const Attributes& a = record.attributes;
+  const bool file = a.plain_file();
+  platform::Fd fd;
+  if (file) {
+    fd = platform::Fd(::openat(pin_.fd(), record.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd && run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
+  }
+  const HandleKind kind = fd ? HandleKind::kOpen : HandleKind::kPath;
+  if (!fd) fd = platform::Fd(::openat(pin_.fd(), record.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat st{};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || (st.st_mode & S_IFMT) != type_bits(a.type)) {
+    fail(record, "it was right, and then somebody else changed it during the restore");
+    return settle(record, nullptr);
+  }
+  bool right = run_.metadata.apply(fd.get(), kind, st, a, {.existed = true}, record.where());
+  settle(record, &st);
+  if (file) {
+    if (kind == HandleKind::kOpen && !record.link) right &= run_.metadata.apply_flags(fd.get(), a, true, record.where());
+    run_.collector.count_file(a.size, 0, true);
+  } else {
+    run_.collector.count_other();
+  }
+  if (!right) run_.collector.count_failed();
+}
+
+void EntryWriter::make_link(const LinkRecord& link) {
+  LinkTarget& target = *link.target;
+  const auto told = [&](std::string what) { run_.collector.fail(link.where().path(), std::move(what)); };
+  const auto attempt = [&] {
+    if (run_.collector.stopped()) return;
+    const Where first{target.directory, target.name};
+    if (target.state.load(std::memory_order_acquire) != LinkTarget::State::kThere)
+      return told(fmt::format("a hard link to {}, which could not be restored", first.path()));
+    auto from = run_.directories.pin(target.directory);
+    if (!from) return told(from.error().message());
+    if (!enter(link.directory, nullptr, link.where())) return;
+    const auto is_ours = [&](const char* name) {
+      struct stat st{};
+      return ::fstatat(pin_.fd(), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == target.device && st.st_ino == target.inode;
+    };
+    const auto count = [&](bool already) {
+      if (link.plain_file) run_.collector.count_file(0, 0, already);
+      else run_.collector.count_other();
+    };
+    int result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), link.name, 0);
+    Target place_it{.directory_fd = pin_.fd(), .final_name = link.name};
+    if (result != 0 && errno == EEXIST) {
+      if (is_ours(link.name)) return count(true);
+      temporary_for({link.name, link.name_bytes}, place_it);
+      result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary_name, 0);
+      if (result != 0 && errno == EEXIST && ::unlinkat(pin_.fd(), place_it.temporary_name, 0) == 0)
+        result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary_name, 0);
+    }
+    if (result != 0) {
+      const int error = errno;
+      if (error == ENOSPC || error == EDQUOT)
+        return run_.collector.stop(errno_error(error, "the target is full: linking " + link.where().path()));
+      return told(fmt::format("cannot be linked to {}: {}", first.path(), std::strerror(error)));
+    }
+    if (!is_ours(place_it.name())) {
+      ::unlinkat(pin_.fd(), place_it.name(), 0);
+      return told(fmt::format("{}, which it is a hard link to, was replaced by somebody else during the restore", first.path()));
+    }
+    struct stat made{};
+    made.st_dev = target.device;
+    made.st_ino = target.inode;
+    if (!place(place_it, made, link.where())) {
+      discard(place_it, target.device, target.inode);
+      return run_.collector.count_failed();
+    }
+    count(false);
+  };
+  attempt();
+  run_.links.release(link.target);
+  run_.directories.release(link.directory);
+}
+
+}  // namespace coppice::restore

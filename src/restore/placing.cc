@@ -1,0 +1,115 @@
+// Names: temporaries, renames over what stands there, taking back what failed; and the bookkeeping at the end of a record.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "entry_writer.h"
+
+namespace coppice::restore {
+
+// Pins the directory, unless it is the one that is pinned.
+bool EntryWriter::enter(Directory* directory, Record* record, Where where) {
+  if (pin_.directory() == directory) return true;
+  pin_.reset();
+  auto pin = run_.directories.pin(directory);
+  if (pin) {
+    pin_ = std::move(*pin);
+    return true;
+  }
+  if (record) fail(*record, pin.error().message());
+  else run_.collector.fail(where.path(), pin.error().message());
+  return false;
+}
+
+EntryWriter::Target EntryWriter::target_of(const Record& record) {
+  Target target;
+  target.directory_fd = pin_.fd();
+  target.final_name = record.name;
+  if (record.action == Action::kReplace) temporary_for({record.name, record.name_bytes}, target);
+  return target;
+}
+
+// The same name gives the same temporary: what a crash left is found, and replaced, by the next run.
+void EntryWriter::temporary_for(std::string_view name, Target& target) {
+  std::uint64_t hash = 0xcbf29ce484222325u;   // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  *fmt::format_to_n(target.temporary_name, sizeof target.temporary_name - 1, ".coppice-{:016x}", hash).out = '\0';
+  target.temporary = true;
+}
+
+// Renames the finished object to its name. `made` is its stat: another object under the temporary name is not ours to place.
+bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
+  if (!target.temporary) return true;
+  struct stat st{};
+  const int dir = target.directory_fd;
+  if (::fstatat(dir, target.temporary_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != made.st_dev || st.st_ino != made.st_ino) {
+    run_.collector.warn(where.path(), "somebody else changed the temporary name during the restore: the old object was kept");
+    return false;
+  }
+  if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
+  int error = errno;
+  if (error == EPERM || error == EACCES) {   // what stands there may be immutable
+    if (auto fd = platform::open_at(dir, target.final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK); fd && run_.metadata.take_off_guards(fd->get())) {
+      if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
+      error = errno;
+    }
+  } else if (error == EISDIR || error == ENOTEMPTY || error == EEXIST) {   // an empty directory gives way, a full one never
+    if (::unlinkat(dir, target.final_name, AT_REMOVEDIR) == 0) {
+      if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
+      error = errno;
+    } else if (errno == ENOTEMPTY || errno == EEXIST) {
+      run_.collector.warn(where.path(), "a directory that is not empty is in the way: it was left alone");
+      return false;
+    }
+  }
+  run_.collector.warn(where.path(), fmt::format("cannot replace what is there: {}", std::strerror(error)));
+  return false;
+}
+
+// Takes an unfinished object away, if it is still the one we made.
+void EntryWriter::discard(const Target& target, dev_t device, ino_t inode) {
+  struct stat st{};
+  if (::fstatat(target.directory_fd, target.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == device && st.st_ino == inode)
+    ::unlinkat(target.directory_fd, target.name(), 0);
+}
+
+// Tells the later names of this inode what became of the first.
+void EntryWriter::settle(Record& record, const struct stat* there) {
+  if (!record.link) return;
+  if (there) {
+    record.link->device = there->st_dev;
+    record.link->inode = there->st_ino;
+    record.link->existed = record.action != Action::kCreate && record.action != Action::kReplace;
+  }
+  record.link->state.store(there ? LinkTarget::State::kThere : LinkTarget::State::kFailed, std::memory_order_release);
+}
+
+void EntryWriter::fail(Record& record, std::string what) {
+  if (record.failed.exchange(true)) return;
+  if (run_.collector.stopped()) return;   // told once, by what stopped us
+  run_.collector.fail(record.where().path(), std::move(what));
+}
+
+void EntryWriter::fail_errno(Record& record, const char* what, int error) {
+  if (error == ENOSPC || error == EDQUOT) {
+    run_.collector.stop(errno_error(error, fmt::format("the target is full: {} {}", what, record.where().path())));
+    record.failed = true;
+    return;
+  }
+  fail(record, fmt::format("{}: {}", what, std::strerror(error)));
+}
+
+// The record is done with, whatever became of it. It may be gone afterwards.
+void EntryWriter::close_record(Record& record) {
+  Directory* directory = record.directory;
+  if (record.link) run_.links.release(record.link);
+  if (record.huge) delete record.huge;
+  run_.directories.release(directory);
+}
+
+}  // namespace coppice::restore

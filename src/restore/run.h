@@ -1,0 +1,51 @@
+// What the threads of one restore share.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "collector.h"
+#include "directory.h"
+#include "foundation/mutex.h"
+#include "hard_links.h"
+#include "metadata.h"
+#include "vault/reader.h"
+
+namespace coppice::restore {
+
+// Files that looked right and whose content is not (verify): the walk plans them again, to be replaced.
+class AgainList {
+ public:
+  struct Item {
+    Directory* directory;   // holds a reference
+    std::string name;
+    LinkTarget* link;       // holds a reference, or null
+  };
+  void add(Item item) {
+    MutexLock lock(mutex_);
+    items_.push_back(std::move(item));
+  }
+  std::vector<Item> take() {
+    MutexLock lock(mutex_);
+    return std::exchange(items_, {});
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<Item> items_ GUARDED_BY(mutex_);
+};
+
+struct Run {
+  vault::ChunkReader& reader;
+  const RestoreOptions& options;
+  Collector& collector;
+  Metadata& metadata;
+  DirectoryTree& directories;
+  HardLinks& links;
+  AgainList& again;
+  std::uint32_t open_files_max;                // descriptors of files that are under way
+  std::atomic<std::uint32_t> open_files{0};
+};
+
+}  // namespace coppice::restore

@@ -1,0 +1,147 @@
+#include "runner.h"
+
+#include <sched.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace coppice::restore {
+
+Runner::Runner(Run& run, unsigned workers) : run_(run) {
+  for (unsigned i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+}
+
+Runner::~Runner() {
+  finish();
+  {
+    MutexLock lock(mutex_);
+    closing_ = true;
+    work_.notify_all();
+  }
+  for (auto& t : threads_) t.join();
+}
+
+std::unique_ptr<Window> Runner::submit(std::unique_ptr<Window> window) {
+  window->seal(edge_);
+  wait_done();
+  defer_links(*window);
+  MutexLock lock(mutex_);
+  auto empty = std::exchange(window_, std::move(window));   // the one before, done with
+  if (empty) empty->reset();
+  else empty = std::make_unique<Window>();
+  phase_ = Phase::kBlocks;
+  next_job_ = 0;
+  if (jobs_in(phase_) == 0) advance();
+  work_.notify_all();
+  return empty;
+}
+
+// Sets aside links to huge files that are not there yet, and takes up those set aside before. Anything else that a link leads to is there when
+// the links' turn comes.
+void Runner::defer_links(Window& window) {
+  std::vector<Deferred> waiting;
+  const auto must_wait = [](const LinkRecord& link) {
+    return link.target->huge && link.target->state.load(std::memory_order_acquire) == LinkTarget::State::kPending;
+  };
+  std::erase_if(window.links, [&](const LinkRecord& link) {
+    if (!must_wait(link)) return false;
+    waiting.push_back({link, std::string(link.name, link.name_bytes)});
+    return true;
+  });
+  for (Deferred& d : deferred_) {
+    if (must_wait(d.link)) {
+      waiting.push_back(std::move(d));
+    } else {
+      d.link.name = window.arena.copy_text(d.name);
+      window.links.push_back(d.link);
+    }
+  }
+  deferred_ = std::move(waiting);
+}
+
+bool Runner::idle() {
+  MutexLock lock(mutex_);
+  return phase_ == Phase::kDone;
+}
+
+void Runner::wait_done() {
+  MutexLock lock(mutex_);
+  while (phase_ != Phase::kDone || busy_ > 0) done_.wait(mutex_);
+}
+
+void Runner::finish() {
+  wait_done();
+  if (!deferred_.empty()) {
+    submit(std::make_unique<Window>());
+    wait_done();
+  }
+}
+
+std::size_t Runner::jobs_in(Phase phase) const {
+  if (phase == Phase::kBlocks) return window_->groups.size() + (window_->nodes.size() + kNodesPerJob - 1) / kNodesPerJob;
+  if (phase == Phase::kLinks) return (window_->links.size() + kNodesPerJob - 1) / kNodesPerJob;
+  return 0;
+}
+
+// The phase is over: the next that has something to do.
+void Runner::advance() {
+  next_job_ = 0;
+  if (phase_ == Phase::kBlocks && !window_->links.empty()) {
+    phase_ = Phase::kLinks;
+    work_.notify_all();
+    return;
+  }
+  phase_ = Phase::kDone;
+  done_.notify_all();
+}
+
+void Runner::work() {
+  // This thread's own umask, so that files get their mode when they are created. Where that is refused, fchmod does it.
+  if (::unshare(CLONE_FS) == 0) ::umask(0);
+  EntryWriter writer(run_);
+  for (;;) {
+    Window* window = nullptr;
+    Phase phase;
+    std::size_t job;
+    {
+      MutexLock lock(mutex_);
+      while (!closing_ && (phase_ == Phase::kDone || next_job_ >= jobs_in(phase_))) {
+        // Nothing to do for now: let go of what is held, outside of the lock, and look again.
+        if (writer.holds()) {
+          ++busy_;
+          mutex_.unlock();
+          writer.let_go();
+          mutex_.lock();
+          if (--busy_ == 0) {
+            if (phase_ != Phase::kDone && next_job_ >= jobs_in(phase_)) advance();
+            if (phase_ == Phase::kDone) done_.notify_all();
+          }
+          continue;
+        }
+        work_.wait(mutex_);
+      }
+      if (closing_) return;
+      window = window_.get();
+      phase = phase_;
+      job = next_job_++;
+      ++busy_;
+    }
+    do_job(writer, *window, phase, job);
+    MutexLock lock(mutex_);
+    if (--busy_ == 0 && phase_ != Phase::kDone && next_job_ >= jobs_in(phase_)) advance();
+    if (phase_ == Phase::kDone && busy_ == 0) done_.notify_all();
+  }
+}
+
+void Runner::do_job(EntryWriter& writer, Window& window, Phase phase, std::size_t job) {
+  if (phase == Phase::kBlocks && job < window.groups.size()) return writer.write_block(window, window.groups[job]);
+  const std::size_t first = (phase == Phase::kBlocks ? job - window.groups.size() : job) * kNodesPerJob;
+  if (phase == Phase::kBlocks) {
+    for (std::size_t i = first; i < std::min(first + kNodesPerJob, window.nodes.size()); ++i) writer.make_node(*window.nodes[i]);
+  } else {
+    for (std::size_t i = first; i < std::min(first + kNodesPerJob, window.links.size()); ++i) writer.make_link(window.links[i]);
+  }
+}
+
+}  // namespace coppice::restore

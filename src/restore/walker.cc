@@ -1,0 +1,196 @@
+#include "walker.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace coppice::restore {
+namespace {
+
+constexpr std::size_t kChildrenPerBatch = 16384, kChildrenPerBatchTight = 64;
+constexpr std::size_t kChildrenMax = 65536;   // in all frames: beyond it batches are small
+constexpr std::string_view kBatchFull = "batch full";
+
+}  // namespace
+
+Walker::Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const policy::PatternList& patterns, std::size_t window_bytes_max)
+    : run_(run), runner_(runner), body_(body), patterns_(patterns), window_bytes_max_(window_bytes_max), window_(std::make_unique<Window>()),
+      own_writer_(run) {}
+
+Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
+  Directory* root = run_.directories.root();
+  DirectoryTree::hold(root);
+  path_ = root->name;
+  stack_.push_back({.directory = root, .node = node, .inside = patterns_.empty(), .path_bytes = path_.size()});
+  bool root_read = false;
+  while (!stack_.empty() && !run_.collector.stopped()) {
+    Frame& frame = stack_.back();
+    if (frame.first_pass || (frame.next == frame.children.size() && frame.more)) {
+      auto result = read(frame);
+      if (!result && !run_.collector.stopped()) {
+        const bool at_root = stack_.size() == 1 && !root_read;
+        auto error = std::move(result).error();
+        if (at_root) {
+          leave_frames();
+          return std::unexpected<Error>(std::move(error).within("the directory to restore"));
+        }
+        run_.collector.fail(Where{frame.directory, {}}.path(), "the list of this directory cannot be read from the vault: " + error.message());
+        frame.more = false;   // its children that were read are restored
+      }
+      root_read = true;
+      continue;
+    }
+    if (frame.next == frame.children.size()) {
+      pin_.reset();
+      run_.directories.release(frame.directory);
+      stack_.pop_back();
+      if (!stack_.empty()) path_.resize(stack_.back().path_bytes);
+      continue;
+    }
+    const Pending child = frame.children[frame.next++];
+    --pending_children_;
+    if (child.inside && runner_) run_.directories.make(child.directory);   // though it be empty
+    if (stack_.size() > format::kTreeDepthMax) {
+      run_.collector.fail(Where{child.directory, {}}.path(), "deeper than a snapshot may be: its contents are left out");
+      run_.directories.release(child.directory);
+      continue;
+    }
+    if (!patterns_.empty()) path_.append("/").append(child.directory->name);
+    Frame next{.directory = child.directory, .node = child.node, .inside = child.inside, .path_bytes = path_.size()};
+    stack_.push_back(std::move(next));
+    TRY(plan_again());
+  }
+  leave_frames();
+  if (!runner_) return {};
+  // Files that looked right and are not are known only when their window is done.
+  while (!run_.collector.stopped()) {
+    submit();
+    runner_->finish();
+    TRY(plan_again());
+    if (window_->empty()) break;
+  }
+  submit();
+  return {};
+}
+
+Result<> Walker::one(const vault::FoundEntry& found) {
+  TRY(plan(run_.directories.root(), found.entry, found.chunks, false, nullptr));
+  return walk(std::nullopt);
+}
+
+void Walker::leave_frames() {
+  pin_.reset();
+  for (; !stack_.empty(); stack_.pop_back()) {
+    Frame& frame = stack_.back();
+    for (; frame.next < frame.children.size(); ++frame.next) run_.directories.release(frame.children[frame.next].directory);
+    run_.directories.release(frame.directory);
+  }
+}
+
+// One pass over a directory: its files the first time, and the next batch of its subdirectories.
+Result<> Walker::read(Frame& frame) {
+  const bool first = std::exchange(frame.first_pass, false);
+  frame.more = false;
+  frame.children.clear();
+  frame.next = 0;
+  if (!frame.node || frame.directory->failed) return {};
+  const std::string resume_after = frame.resume_after;
+  const std::size_t batch = pending_children_ > kChildrenMax ? kChildrenPerBatchTight : kChildrenPerBatch;
+  auto result = vault::read_directory(run_.reader, *frame.node, [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
+    if (run_.collector.stopped()) return coppice::fail(ErrorKind::kCancelled, "stopped");
+    if (entry.type == format::EntryType::kDirectory) {
+      if (!first && entry.name <= resume_after) return {};
+      if (frame.children.size() >= batch) {
+        frame.more = true;
+        if (first) return {};   // the files behind it are wanted still
+        return coppice::fail(ErrorKind::kInvalid, std::string(kBatchFull));
+      }
+      visit_directory(frame, entry);
+      return {};
+    }
+    return first ? visit(frame, entry, chunks) : Result<>{};
+  });
+  pin_.reset();
+  if (!result && frame.more && result.error().message().find(kBatchFull) != std::string::npos) return {};
+  return result;
+}
+
+void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
+  frame.resume_after = entry.name;
+  if (!format::is_valid_name(entry.name)) {
+    run_.collector.fail(Where{frame.directory, entry.name}.path(), "a name that no file can have: left out");
+    return;
+  }
+  const bool inside = chosen(frame, entry);
+  if (!inside && !patterns_.may_match_below(entry_path_)) return;
+  Directory* child = run_.directories.add(frame.directory, entry.name);
+  run_.directories.set_attributes(child, entry);
+  child->chosen = inside && !(entry.marks & format::kMarkPartial);
+  if (inside) {
+    if (entry.marks & format::kMarkUnreadable)
+      run_.collector.fail(Where{child, {}}.path(), "its list could not be read when it was backed up: only the directory itself is restored");
+    if (!runner_) run_.collector.count_directory();
+  }
+  frame.children.push_back({child, entry.child, inside});
+  ++pending_children_;
+}
+
+// Whether the patterns choose this entry; entry_path_ is its path then.
+bool Walker::chosen(const Frame& frame, const format::Entry& entry) {
+  if (patterns_.empty()) return true;
+  entry_path_.assign(path_).append("/").append(entry.name);
+  switch (patterns_.verdict(entry_path_, entry.type == format::EntryType::kDirectory)) {
+    case policy::PatternList::Verdict::kMatch: return true;
+    case policy::PatternList::Verdict::kNegated: return false;
+    case policy::PatternList::Verdict::kNone: break;
+  }
+  return frame.inside;
+}
+
+Result<> Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+  if (!format::is_valid_name(entry.name)) {
+    run_.collector.fail(Where{frame.directory, entry.name}.path(), "a name that no file can have: left out");
+    return {};
+  }
+  if (!chosen(frame, entry)) return {};
+  if (!runner_) return count_dry(entry), Result<>{};
+  if (!run_.directories.make(frame.directory)) return {};   // told
+  return plan(frame.directory, entry, chunks, false, nullptr);
+}
+
+void Walker::count_dry(const format::Entry& entry) {
+  if (entry.type == format::EntryType::kFile) run_.collector.count_file(entry.size, 0, false);
+  else run_.collector.count_other();
+}
+
+void Walker::submit_when_due() {
+  // Small windows only while the threads would wait otherwise: a large one meets more pieces of the same blocks.
+  const bool full = window_->bytes() >= window_bytes_max_;
+  if (full || (window_->entries() % 256 == 0 && window_->entries() >= 1024 && runner_->idle())) submit();
+}
+
+void Walker::submit() {
+  if (!window_->empty()) window_ = runner_->submit(std::move(window_));
+}
+
+// Plans what verify found to be wrong. Found again by its path: that is rare, and nothing needs to be kept for the rest.
+Result<> Walker::plan_again() {
+  for (auto& item : run_.again.take()) {
+    const Where where{item.directory, item.name};
+    if (!run_.collector.stopped()) {
+      auto found = vault::find_entry(run_.reader, body_, where.path());
+      if (found) {
+        TRY(plan(item.directory, found->entry, found->chunks, true, item.link));
+        item.link = nullptr;   // the record's now
+      } else {
+        run_.collector.fail(where.path(), found.error().message());
+        if (item.link) item.link->state = LinkTarget::State::kFailed;
+      }
+    }
+    if (item.link) run_.links.release(item.link);
+    run_.directories.release(item.directory);
+  }
+  return {};
+}
+
+}  // namespace coppice::restore

@@ -1,0 +1,198 @@
+#include "tasks/key_admin.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "crypto/hash.h"
+#include "foundation/check.h"
+#include "foundation/encoding.h"
+#include "platform/file.h"
+#include "tasks/vault_access.h"
+
+namespace coppice::tasks {
+
+namespace {
+// What every change starts from: the owner's seeds, and the roster with its mark as it stands in the store.
+struct Owner {
+  const vault::Vault& vault;
+  const crypto::Key& root;
+  crypto::Key seed;
+  format::Roster roster;
+  keys::RosterMark mark;
+
+  static Result<Owner> of(const vault::Vault& vault) {
+    if (!vault.keys().root) return fail(ErrorKind::kDenied, "changing who holds keys needs the owner's key");
+    const crypto::Key& root = *vault.keys().root;
+    const Bytes envelope = TRY(vault.store().get(format::roster_object(vault.roster().version), format::kControlObjectBytesMax));
+    auto roster = TRY(keys::verify_roster(envelope, vault.keys().anchor(), vault.roster().vault_description));
+    CHECK(roster.version == vault.roster().version);
+    const keys::RosterMark mark = keys::mark_of(roster, envelope);
+    return Owner{vault, root, keys::derive_owner_seed(root, vault.id()), std::move(roster), mark};
+  }
+
+  // Stores `next` as the newest roster; from then on it is what the following change starts from.
+  Result<> publish(format::Roster next) {
+    const Bytes envelope = keys::sign_roster(next, vault.id(), seed);
+    auto put = storage::put_or_confirm(vault.store(), format::roster_object(next.version), envelope);
+    if (!put) {
+      if (put.error().kind() == ErrorKind::kConflict) {
+        return fail(ErrorKind::kConflict, "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
+      }
+      return put;
+    }
+    mark = keys::mark_of(next, envelope);
+    roster = std::move(next);
+    return {};
+  }
+
+  keys::KeyBundle bundle_for(const format::MemberId& member, format::Role role, std::uint32_t epoch) const {
+    return keys::make_bundle(root, vault.id(), role, member, derive_signing_seed(root, vault.id(), member), epoch);
+  }
+};
+
+// The first session number that nobody has claimed: what a revoked member signs for it or later is void.
+Result<format::SessionId> next_session(storage::ObjectStore& store) {
+  format::SessionId next;
+  const auto consider = [&](const Result<format::SessionId>& session) {
+    if (session && *session >= next) next = {session->generation, session->slot + 1};
+  };
+  TRY(store.list("generations/", [&](const storage::ObjectInfo& info) -> Result<> {
+    consider(format::parse_slot_object(info.name));
+    return {};
+  }));
+  TRY(store.list("snapshots/", [&](const storage::ObjectInfo& info) -> Result<> {
+    consider(format::parse_snapshot_object(info.name));
+    return {};
+  }));
+  // The list is a hint: what was claimed since is found by asking.
+  for (;;) {
+    const auto size = store.size(format::slot_object(next));
+    if (!size) {
+      if (size.error().kind() == ErrorKind::kNotFound) return next;
+      return std::unexpected(size.error());
+    }
+    ++next.slot;
+  }
+}
+}  // namespace
+
+crypto::Key derive_signing_seed(const crypto::Key& root, const format::VaultId& vault, const format::MemberId& member) {
+  return crypto::hkdf_key(root.view(), vault, "coppice 1 member signing " + render_hex(member));
+}
+
+keys::Random random_of(platform::Entropy& entropy) {
+  return [&entropy](MutableByteSpan into) { entropy.fill(into); };
+}
+
+std::string member_name_of(std::string_view host) {
+  std::string name;
+  for (const char c : host.substr(0, format::kMemberNameBytesMax)) name.push_back(c > 0x20 && c < 0x7f ? c : '-');
+  return name.empty() ? "host" : name;
+}
+
+Result<> write_new_secret_file(const std::string& path, ByteSpan bytes) {
+  const std::size_t slash = path.find_last_of('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  auto opened = platform::open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (!opened) {
+    if (opened.error().kind() == ErrorKind::kConflict) return fail(ErrorKind::kConflict, fmt::format("{} is there already; it is not overwritten", path));
+    return std::unexpected(std::move(opened).error());
+  }
+  const auto write = [&]() -> Result<> {
+    TRY(platform::write_full(opened->get(), bytes));
+    TRY(platform::sync_fd(opened->get()));
+    const auto parent = TRY(platform::open_at(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY));
+    return platform::sync_fd(parent.get());
+  };
+  auto written = within(write(), path);
+  if (!written) unlink(path.c_str());
+  return written;
+}
+
+Result<format::Member> add_member(const vault::Vault& vault, NewMember request, crypto::Argon2Cost cost) {
+  Owner owner = TRY(Owner::of(vault));
+  if (keys::find_living(owner.roster, request.name)) {
+    return fail(ErrorKind::kConflict, fmt::format("there is a key named '{}' already", render_printable(request.name)));
+  }
+  const keys::Random random = random_of(vault.entropy());
+  format::MemberId id{};
+  random(id);
+  const keys::KeyBundle bundle = owner.bundle_for(id, request.role, owner.roster.epochs.back().number);
+  format::KeySlot slot;
+  std::string key_file;
+  crypto::SecretBytes key_text;
+  if (const auto* passphrase = std::get_if<crypto::SecretBytes>(&request.by)) {
+    slot = TRY(keys::make_passphrase_slot(bundle, owner.seed, passphrase->view(), cost, random));
+  } else if (const auto* recipient = std::get_if<format::PublicKey>(&request.by)) {
+    slot = TRY(keys::make_recipient_slot(bundle, owner.seed, *recipient, random));
+  } else {
+    auto made = keys::make_key_file_slot(bundle, owner.seed, random);
+    slot = std::move(made.slot);
+    key_file = std::get<NewMember::ByKeyFile>(request.by).path;
+    key_text = keys::render_key_file(made.file);
+  }
+  const format::Member member = keys::describe_member(bundle, slot, request.name, vault.clock().now());
+  auto next = TRY(keys::with_member_added(owner.roster, owner.mark, member));   // before anything is written: names and rules
+  if (!key_file.empty()) TRY(write_new_secret_file(key_file, key_text.view()));
+  const auto publish = [&]() -> Result<> {
+    TRY(storage::put_or_confirm(vault.store(), slot_object_name(id, 0), format::encode_key_slot(slot)));
+    return owner.publish(std::move(next));
+  };
+  if (auto published = publish(); !published) {
+    if (!key_file.empty()) unlink(key_file.c_str());
+    return std::unexpected(std::move(published).error());
+  }
+  return member;
+}
+
+Result<format::Member> remove_member(const vault::Vault& vault, std::string_view name) {
+  Owner owner = TRY(Owner::of(vault));
+  const format::Member* found = keys::find_living(owner.roster, name);
+  if (!found) return fail(ErrorKind::kNotFound, fmt::format("no key in use is named '{}'", render_printable(name)));
+  const format::Member member = *found;
+  const format::SessionId from = TRY(next_session(vault.store()));
+  auto next = TRY(keys::with_member_revoked(owner.roster, owner.mark, member.id, from));
+  TRY(owner.publish(std::move(next)));
+  const auto objects = TRY(list_slots(vault.store()));
+  for (const auto& object : objects) {
+    if (object.member == member.id) TRY(vault.store().remove(object.name));
+  }
+  return member;
+}
+
+Result<Rotation> rotate_epoch(const vault::Vault& vault) {
+  Owner owner = TRY(Owner::of(vault));
+  const keys::Random random = random_of(vault.entropy());
+  const auto objects = TRY(list_slots(vault.store()));
+  const std::uint32_t current = owner.roster.epochs.back().number;
+  // Slots of a later epoch than the roster's were left by a rotation that was cut short. Members removed since may have seen that
+  // epoch's key, so it enters the roster as one more old epoch, and the new one comes after it.
+  std::uint32_t next = current + 1;
+  for (const auto& object : objects) next = std::max(next, object.epoch > current ? object.epoch + 1 : 0);
+  if (next > current + 2) return fail(ErrorKind::kCorrupt, fmt::format("the vault has key slots of epoch {}, but its roster ends at {}", next - 1, current));
+  Rotation rotation{.epoch = next};
+  for (const auto& member : owner.roster.members) {
+    if (!keys::is_living(member)) continue;
+    const auto object = std::find_if(objects.begin(), objects.end(), [&](const SlotObject& o) { return o.member == member.id; });
+    if (object == objects.end()) {
+      rotation.without_slot.push_back(member.name);
+      continue;
+    }
+    const format::KeySlot slot = TRY(read_slot(vault.store(), *object));
+    const keys::KeyBundle bundle = owner.bundle_for(member.id, member.role, next);
+    const format::KeySlot renewed = TRY(within(keys::reseal_slot(slot, member, bundle, owner.seed, random), object->name));
+    TRY(storage::put_or_confirm(vault.store(), slot_object_name(member.id, next), format::encode_key_slot(renewed)));
+    rotation.renewed.push_back(member.name);
+  }
+  for (std::uint32_t epoch = current + 1; epoch <= next; ++epoch) {
+    const auto public_key = crypto::x25519_public(keys::derive_epoch_private(owner.root, vault.id(), epoch));
+    auto roster = TRY(keys::with_new_epoch(owner.roster, owner.mark, public_key));
+    TRY(owner.publish(std::move(roster)));
+  }
+  return rotation;
+}
+
+}  // namespace coppice::tasks

@@ -1,0 +1,118 @@
+#include "tasks/snapshot_ref.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "foundation/encoding.h"
+
+namespace coppice::tasks {
+
+namespace {
+bool contains(const std::vector<std::string>& all, const std::string& one) { return std::find(all.begin(), all.end(), one) != all.end(); }
+
+std::string describe_candidate(const vault::Snapshot& snapshot) {
+  std::string line = fmt::format("{}  {}", snapshot.short_id(), render_local(snapshot_time(snapshot)));
+  if (snapshot.body) line += "  " + render_printable(snapshot.body->host);
+  return line;
+}
+}  // namespace
+
+Result<std::string> clean_snapshot_path(std::string_view path) {
+  if (path.empty() || path.front() != '/') return fail(ErrorKind::kInvalid, fmt::format("'{}' does not start with a slash", render_printable(path)));
+  std::string clean;
+  for (std::size_t at = 1; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    const std::string_view part = path.substr(at, end - at);
+    if (part == "..") return fail(ErrorKind::kInvalid, fmt::format("'..' in '{}': write the path as it is in the snapshot", render_printable(path)));
+    if (!part.empty() && part != ".") clean.append("/").append(part);
+    at = end + 1;
+  }
+  return clean.empty() ? "/" : clean;
+}
+
+Result<SnapshotRef> parse_snapshot_ref(std::string_view text) {
+  SnapshotRef ref;
+  const std::size_t colon = text.find(":/");
+  if (colon != std::string_view::npos) {
+    ref.has_path = true;
+    ref.path = TRY(clean_snapshot_path(text.substr(colon + 1)));
+    text = text.substr(0, colon);
+  }
+  ref.text = text;
+  if (text == "latest") return ref;
+  if (text.starts_with('@')) {
+    ref.kind = SnapshotRef::Kind::kMoment;
+    ref.before = TRY(parse_time(text.substr(1))).end;
+    return ref;
+  }
+  ref.kind = SnapshotRef::Kind::kPrefix;
+  for (const char c : text) ref.prefix.push_back(static_cast<char>(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c));
+  const bool hex = ref.prefix.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!hex || ref.prefix.size() < kSnapshotPrefixDigitsMin || ref.prefix.size() > 64) {
+    return fail(ErrorKind::kInvalid,
+                fmt::format("'{}' names no snapshot: give at least {} digits of its id, 'latest', or a time like @2026-11-22T08:00; a path "
+                            "in it follows ':/'",
+                            render_printable(text), kSnapshotPrefixDigitsMin));
+  }
+  return ref;
+}
+
+bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
+  if (empty()) return true;
+  if (!snapshot.body) return false;
+  const auto& body = *snapshot.body;
+  if (!hosts.empty() && !contains(hosts, body.host)) return false;
+  return std::all_of(tags.begin(), tags.end(), [&](const auto& tag) { return contains(body.tags, tag); }) &&
+         std::all_of(paths.begin(), paths.end(), [&](const auto& path) { return contains(body.sources, path); });
+}
+
+Timestamp snapshot_time(const vault::Snapshot& snapshot) { return snapshot.body ? snapshot.body->started : snapshot.commit.claimed_time; }
+
+Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::SnapshotList& list, const SnapshotFilter& filter) {
+  std::vector<const vault::Snapshot*> chosen;
+  bool unreadable = false;
+  for (const auto& snapshot : list.snapshots) {
+    if (filter.matches(snapshot)) chosen.push_back(&snapshot);
+    unreadable |= !snapshot.body;
+  }
+  if (!filter.empty() && unreadable) {
+    return fail(ErrorKind::kDenied, "--host, --tag and --path look into snapshots, and the key at hand cannot read them: a reader's key is needed");
+  }
+  std::stable_sort(chosen.begin(), chosen.end(), [](auto* a, auto* b) { return a->session < b->session; });
+  return chosen;
+}
+
+Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref, const SnapshotFilter& filter) {
+  if (ref.kind == SnapshotRef::Kind::kPrefix) {
+    std::vector<const vault::Snapshot*> found;
+    for (const auto& snapshot : list.snapshots) {
+      if (snapshot.id().starts_with(ref.prefix)) found.push_back(&snapshot);
+    }
+    if (found.empty()) return fail(ErrorKind::kNotFound, fmt::format("no snapshot's id starts with {}", ref.prefix));
+    if (found.size() == 1) return found.front();
+    std::string text = fmt::format("{} snapshots' ids start with {}:", found.size(), ref.prefix);
+    for (std::size_t i = 0; i < found.size() && i < 10; ++i) text += "\n    " + describe_candidate(*found[i]);
+    if (found.size() > 10) text += "\n    ...";
+    return fail(ErrorKind::kConflict, std::move(text));
+  }
+  const auto chosen = TRY(filter_snapshots(list, filter));
+  const vault::Snapshot* best = nullptr;
+  for (const auto* snapshot : chosen) {
+    if (ref.kind == SnapshotRef::Kind::kLatest) {
+      best = snapshot;
+    } else if (snapshot_time(*snapshot) < ref.before && (!best || snapshot_time(*best) <= snapshot_time(*snapshot))) {
+      best = snapshot;
+    }
+  }
+  if (best) return best;
+  const char* where = filter.empty() ? "in this vault" : "with this host, tag and path";
+  if (ref.kind == SnapshotRef::Kind::kLatest || chosen.empty()) {
+    return fail(ErrorKind::kNotFound, fmt::format("there is no snapshot {}", where));
+  }
+  const auto* oldest = *std::min_element(chosen.begin(), chosen.end(), [](auto* a, auto* b) { return snapshot_time(*a) < snapshot_time(*b); });
+  return fail(ErrorKind::kNotFound, fmt::format("there is no snapshot {} from before {}; the oldest is of {}", where, render_local(ref.before),
+                                                render_local(snapshot_time(*oldest))));
+}
+
+}  // namespace coppice::tasks

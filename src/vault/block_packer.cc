@@ -1,0 +1,175 @@
+#include "block_packer.h"
+
+#include <fmt/format.h>
+#include <zstd.h>
+
+#include "crypto/hash.h"
+
+namespace coppice::vault {
+namespace {
+
+// Not worth keeping compressed, nor worth decoding later.
+bool poor(std::size_t compressed, std::size_t plain) { return compressed >= plain - plain / 32; }
+
+// Whether a sample of the block compresses at all; random and already compressed data do not, and a full pass over them is wasted.
+bool looks_compressible(ZSTD_CCtx_s* zstd, ByteSpan plain, Bytes& scratch) {
+  constexpr std::size_t kSample = 8u << 10, kSamples = 4;
+  if (plain.size() < 2 * kSample * kSamples) return true;
+  scratch.resize(ZSTD_compressBound(kSample));
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < kSamples; ++i) {
+    const ByteSpan sample = plain.subspan((plain.size() - kSample) / (kSamples - 1) * i, kSample);
+    const std::size_t n = ZSTD_compressCCtx(zstd, scratch.data(), scratch.size(), sample.data(), sample.size(), 1);
+    if (ZSTD_isError(n)) return true;
+    total += n;
+  }
+  return !poor(total, kSample * kSamples);
+}
+
+}  // namespace
+
+// (Of BlockPacker; a function so that the lock ends before the pack is replaced.)
+static bool is_closed(OpenPack& pack) {
+  MutexLock lock(pack.mutex);
+  return pack.closed;
+}
+
+SealContext::SealContext(const format::VaultId& vault, int compression_level) : zstd(ZSTD_createCCtx()), opener(vault) {
+  CHECK(zstd != nullptr);
+  CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, compression_level)));
+}
+SealContext::~SealContext() { ZSTD_freeCCtx(zstd); }
+
+BlockPacker::BlockPacker(const Vault& vault, SessionSecret secret, format::SessionId session, ChunkIndex& index, PackerLimits limits,
+                         WriterStats& stats)
+    : vault_(vault), secret_(std::move(secret)), suite_(crypto::preferred_suite()), session_(session), index_(index), limits_(limits), stats_(stats) {}
+
+OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
+  OpenPackPtr complete;
+  if (lane.pack) {
+    const std::uint64_t limit = kind == format::PackKind::kTree ? kTreePackBytes : limits_.data_pack_bytes;
+    MutexLock lock(lane.pack->mutex);
+    const packs::PackBuilder& builder = lane.pack->builder;
+    if (builder.blocks_begun() == format::kPackBlocksMax || builder.expected_bytes() + kBlockTargetBytes > limit) {
+      lane.pack->closed = true;   // whoever seals its last block hands it on; if that is done already, we do
+      if (builder.settled()) complete = lane.pack;
+    }
+  }
+  if (!lane.pack || complete || is_closed(*lane.pack)) {
+    Bytes buffer;
+    if (!spare_buffers_.empty()) {
+      buffer = std::move(spare_buffers_.back());
+      spare_buffers_.pop_back();
+    }
+    lane.pack = std::make_shared<OpenPack>(format::PackName{session_, kind, lane.next_sequence++}, std::move(buffer));
+  }
+  lane.block = std::make_unique<PlainBlock>();
+  lane.block->type = kind == format::PackKind::kTree ? format::BlockType::kTree : format::BlockType::kData;
+  lane.block->pack = lane.pack;
+  lane.block->reserved_bytes = kBlockTargetBytes;
+  MutexLock lock(lane.pack->mutex);
+  lane.block->birth = lane.pack->builder.begin_block(kBlockTargetBytes);
+  return complete;
+}
+
+BlockPacker::Placement BlockPacker::place(format::PackKind kind, const format::ChunkId& id, Bytes chunk) {
+  Placement placed;
+  const auto length = static_cast<std::uint32_t>(chunk.size());
+  MutexLock lock(mutex_);
+  if (const auto known = index_.find_recent(prefix_of(id))) {
+    placed.ref = {.id = id, .birth = known->birth, .index = known->index, .length = length};
+    return placed;
+  }
+  Lane& lane = lanes_[static_cast<int>(kind)];
+  if (lane.block && (lane.block->plain_bytes + length > format::kBlockPlainBytesMax || lane.block->chunks.size() == format::kBlockChunksMax))
+    placed.full = std::move(lane.block);
+  if (!lane.block) placed.complete = begin_block(lane, kind);
+  PlainBlock& block = *lane.block;
+  placed.ref = {.id = id, .birth = block.birth, .index = static_cast<std::uint16_t>(block.chunks.size()), .length = length};
+  block.chunks.push_back({.id = id, .length = length});
+  block.parts.push_back(std::move(chunk));
+  block.plain_bytes += length;
+  index_.add_recent({.prefix = prefix_of(id), .birth = placed.ref.birth, .index = placed.ref.index, .length = length});
+  ++stats_.chunks_new;
+  stats_.bytes_new += length;
+  if (!placed.full && block.plain_bytes >= kBlockTargetBytes) placed.full = std::move(lane.block);
+  return placed;
+}
+
+std::vector<PlainBlockPtr> BlockPacker::take_partial() {
+  MutexLock lock(mutex_);
+  std::vector<PlainBlockPtr> blocks;
+  for (Lane& lane : lanes_)
+    if (lane.block) blocks.push_back(std::move(lane.block));
+  return blocks;
+}
+
+Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
+  // One contiguous plaintext: compressing it in one call is faster than feeding parts.
+  ByteSpan plain;
+  if (block->parts.size() == 1) {
+    plain = block->parts.front();
+  } else {
+    c.plain.clear();
+    c.plain.reserve(block->plain_bytes);
+    for (const Bytes& part : block->parts) append(c.plain, part);
+    block->parts.clear();
+    plain = c.plain;
+  }
+  format::ChunkTable table{.codec = format::Codec::kStored, .chunks = std::move(block->chunks)};
+  ByteSpan payload = plain;
+  if (limits_.compression_level != 0 && looks_compressible(c.zstd, plain, c.compressed)) {
+    c.compressed.resize(ZSTD_compressBound(plain.size()));
+    const std::size_t n = ZSTD_compress2(c.zstd, c.compressed.data(), c.compressed.size(), plain.data(), plain.size());
+    CHECK(!ZSTD_isError(n));   // the buffer is as large as it can need
+    if (!poor(n, plain.size())) {
+      table.codec = format::Codec::kZstd;
+      payload = ByteSpan(c.compressed).first(n);
+    }
+  }
+  std::array<std::byte, 32> random;
+  vault_.entropy().fill(random);
+  seal_block(secret_, suite_, vault_.id(), c.aead, {.type = block->type, .birth = block->birth, .table = &table, .payload = payload, .random = random}, c.sealed);
+
+  if (limits_.verify) {
+    const std::string what = fmt::format("{} block {}: verifying before it leaves memory", format::pack_object(block->birth.pack), block->birth.ordinal);
+    const format::BlockHeader header = TRY(within(read_block_header(c.sealed, block->birth, block->type), what));
+    TRY(within(c.opener.open(secret_, c.sealed, header, c.decoded), what));
+    if (!equal(c.decoded.plain, plain) || c.decoded.chunks.size() != table.chunks.size())
+      return fail(ErrorKind::kCorrupt, what + ": what would be stored is not what was read. This machine's memory or processor may be failing; "
+                                              "nothing wrong was stored");
+  }
+
+  std::vector<format::IndexEntry> entries;
+  entries.reserve(table.chunks.size());
+  for (std::size_t i = 0; i < table.chunks.size(); ++i)
+    entries.push_back({.prefix = prefix_of(table.chunks[i].id), .birth = block->birth, .index = static_cast<std::uint16_t>(i), .length = table.chunks[i].length});
+  const format::Digest hash = crypto::sha256(c.sealed);
+  ++stats_.blocks;
+  MutexLock lock(block->pack->mutex);
+  packs::PackBuilder& builder = block->pack->builder;
+  builder.add_block(block->birth, c.sealed, hash, block->reserved_bytes, entries);
+  if (block->pack->closed && builder.settled()) return block->pack;
+  return OpenPackPtr();
+}
+
+std::vector<OpenPackPtr> BlockPacker::close_packs() {
+  MutexLock lock(mutex_);
+  std::vector<OpenPackPtr> ready;
+  for (Lane& lane : lanes_) {
+    if (!lane.pack) continue;
+    MutexLock pack_lock(lane.pack->mutex);
+    CHECK(lane.pack->builder.settled());
+    if (!lane.pack->closed) ready.push_back(lane.pack);
+    lane.pack->closed = true;
+  }
+  for (Lane& lane : lanes_) lane.pack.reset();
+  return ready;
+}
+
+void BlockPacker::give_back(Bytes buffer) {
+  MutexLock lock(mutex_);
+  if (spare_buffers_.size() < 2) spare_buffers_.push_back(std::move(buffer));
+}
+
+}  // namespace coppice::vault

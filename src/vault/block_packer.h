@@ -1,0 +1,108 @@
+// From chunks to packs: gathers chunks into blocks, gives births, compresses, seals, verifies, fills packs and hands full ones on.
+//
+// place() is cheap and may be called from any thread; seal() is where the processor time goes and is called by workers, without locks
+// but for the copy into the pack.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "chunk_index.h"
+#include "format/block.h"
+#include "packs/pack_builder.h"
+#include "seal.h"
+#include "vault/writer.h"
+
+struct ZSTD_CCtx_s;
+
+namespace coppice::vault {
+
+inline constexpr std::uint32_t kBlockTargetBytes = 1u << 20;
+inline constexpr std::uint64_t kTreePackBytes = 8u << 20;
+
+// A pack and the lock of its builder.
+struct OpenPack {
+  OpenPack(format::PackName name, Bytes buffer) : builder(name, std::move(buffer)) {}
+  Mutex mutex;
+  packs::PackBuilder builder GUARDED_BY(mutex);
+  bool closed GUARDED_BY(mutex) = false;   // no more births
+};
+using OpenPackPtr = std::shared_ptr<OpenPack>;
+
+// A block whose chunks are still plain.
+struct PlainBlock {
+  format::BlockType type = format::BlockType::kData;
+  format::Birth birth;
+  OpenPackPtr pack;
+  std::vector<format::ChunkEntry> chunks;
+  std::vector<Bytes> parts;               // one per chunk
+  std::uint32_t plain_bytes = 0;
+  std::uint64_t reserved_bytes = 0;       // what the pack was told to expect
+};
+using PlainBlockPtr = std::unique_ptr<PlainBlock>;
+
+struct PackerLimits {
+  std::uint64_t data_pack_bytes = 32u << 20;
+  int compression_level = 3;
+  bool verify = true;
+};
+
+// Compression and cipher state of one worker.
+class SealContext {
+ public:
+  SealContext(const format::VaultId& vault, int compression_level);
+  ~SealContext();
+  SealContext(const SealContext&) = delete;
+
+ private:
+  friend class BlockPacker;
+  ZSTD_CCtx_s* zstd;
+  crypto::Aead aead;
+  BlockOpener opener;
+  DecodedBlock decoded;
+  Bytes plain, compressed, sealed;
+};
+
+class BlockPacker {
+ public:
+  BlockPacker(const Vault& vault, SessionSecret secret, format::SessionId session, ChunkIndex& index, PackerLimits limits, WriterStats& stats);
+
+  // Finds `id` in the table or places it in the block being gathered. When that fills a block, it comes back: seal it. When it closes a
+  // pack whose blocks are all sealed, that comes back: store it.
+  struct Placement {
+    format::ChunkRef ref;
+    PlainBlockPtr full;
+    OpenPackPtr complete;
+  };
+  Placement place(format::PackKind kind, const format::ChunkId& id, Bytes chunk);
+  // The half-filled blocks, at the end.
+  std::vector<PlainBlockPtr> take_partial();
+  // Compresses, seals, verifies, adds to its pack. Returns the pack when this completed it: store it, then give the buffer back.
+  Result<OpenPackPtr> seal(SealContext& context, PlainBlockPtr block);
+  // Closes the packs in the making; those already settled come back. After every block was sealed.
+  std::vector<OpenPackPtr> close_packs();
+  void give_back(Bytes buffer);
+
+ private:
+  struct Lane {                            // data and trees each have one
+    PlainBlockPtr block;
+    OpenPackPtr pack;
+    std::uint32_t next_sequence = 0;
+  };
+  // Returns the pack that this closed, if it is complete.
+  OpenPackPtr begin_block(Lane& lane, format::PackKind kind) REQUIRES(mutex_);
+
+  const Vault& vault_;
+  const SessionSecret secret_;
+  const crypto::Suite suite_;
+  const format::SessionId session_;
+  ChunkIndex& index_;
+  const PackerLimits limits_;
+  WriterStats& stats_;
+  Mutex mutex_;
+  Lane lanes_[2] GUARDED_BY(mutex_);
+  std::vector<Bytes> spare_buffers_ GUARDED_BY(mutex_);
+};
+
+}  // namespace coppice::vault

@@ -1,0 +1,31 @@
+// Where plaintext is cut into chunks. Pure functions of the bytes and the vault's cut key.
+//
+// Large files: content-defined, gear hash with normalised chunking (Xia et al., FastCDC, USENIX ATC 2016), the gear table derived from the
+// cut key so that chunk lengths tell a thief less. Small files: grouped (docs/format/tree.md says how slices name parts of a group).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "foundation/bytes.h"
+
+namespace coppice::vault {
+
+inline constexpr std::uint32_t kSmallFileBytesMax = 64u << 10;      // below: grouped; from here: cut alone
+inline constexpr std::uint32_t kCutBytesMin = 128u << 10, kCutBytesMean = 512u << 10, kCutBytesMax = 2u << 20;
+inline constexpr std::uint32_t kGroupBytesMin = 128u << 10, kGroupBytesMax = 1u << 20;
+
+class Cutter {
+ public:
+  explicit Cutter(ByteSpan key);        // 32 bytes
+  // Length of the first chunk of `data`. When `data` is shorter than kCutBytesMax and more of the file will follow, call again with more.
+  std::size_t first_chunk(ByteSpan data) const;
+  // Whether a group ends after a file with these bytes, `group_bytes` being the group's size with it.
+  bool group_ends_after(ByteSpan file, std::size_t group_bytes) const;
+
+ private:
+  std::array<std::uint64_t, 256> gear_;
+  std::uint64_t group_seed_;
+};
+
+}  // namespace coppice::vault

@@ -1,0 +1,98 @@
+// An opened vault: who we are in it, what snapshots it holds.
+//
+// open() reads vault.json and the newest roster, verifies both against the owner key that the bundle pins, and refuses a roster
+// older than the newest this machine has seen. Thread-safe after open().
+//
+// A revoked member may still open the vault and read what its key opens: refusing would protect nothing, since the key is in its
+// hands, and would keep an honest holder from their own backups. It cannot write or forget.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/keyring.h"
+#include "format/snapshot.h"
+#include "foundation/result.h"
+#include "keys/bundle.h"
+#include "platform/clock.h"
+#include "platform/entropy.h"
+#include "storage/object_store.h"
+
+namespace coppice::vault {
+
+// A commit whose signature is that of a roster member allowed to write, with its body when our key can read it.
+struct Snapshot {
+  format::SessionId session;
+  format::Digest commit_hash{};        // SHA-256 of the object; its first hex digits are the snapshot's id
+  format::MemberId signer{};
+  std::string signer_name;
+  format::Commit commit;
+  std::optional<format::SnapshotBody> body;   // absent with a writer's key
+  std::string id() const;              // 64 hex digits
+  std::string short_id() const;        // 12
+};
+
+// An object that should be a snapshot and is not: named, never skipped in silence.
+struct BadSnapshot {
+  std::string object;
+  Error error;
+};
+
+struct SnapshotList {
+  std::vector<Snapshot> snapshots;     // by session
+  std::vector<BadSnapshot> bad;
+};
+
+class Vault {
+ public:
+  // `store` must outlive the vault. `state_directory`: host-local, 0700, made when missing; empty: nothing is remembered.
+  static Result<std::unique_ptr<Vault>> open(storage::ObjectStore& store, keys::KeyBundle bundle, std::string state_directory,
+                                             const platform::Clock& clock, platform::Entropy& entropy);
+
+  const format::VaultId& id() const { return description_.id; }
+  const format::VaultDescription& description() const { return description_; }
+  const format::Roster& roster() const { return roster_; }
+  const keys::KeyBundle& keys() const { return bundle_; }
+  storage::ObjectStore& store() const { return store_; }
+  const platform::Clock& clock() const { return clock_; }
+  platform::Entropy& entropy() const { return entropy_; }
+  const std::string& state_directory() const { return state_directory_; }   // <state>/<vault id>, or empty
+
+  // Whether the roster has revoked our key. kDenied from may_write() then, or with a keeper's key; kUnsupported when the vault
+  // has features that a writer must know and this program does not.
+  bool revoked() const { return revoked_; }
+  Result<> may_write() const;
+
+  // Every snapshot that is not forgotten; with `include_forgotten`, those too.
+  Result<SnapshotList> snapshots(bool include_forgotten = false) const;
+  // One by its session; verified. kNotFound, kUnauthentic, kCorrupt.
+  Result<Snapshot> snapshot(format::SessionId session) const;
+  // The commit that a forget of `session` names, if there is one: verified.
+  Result<std::optional<format::Digest>> forget_of(format::SessionId session) const;
+  // Signs and stores the wish to drop it. Durable on return.
+  Result<> forget(const Snapshot& snapshot) const;
+
+ private:
+  Vault(storage::ObjectStore& store, keys::KeyBundle bundle, const platform::Clock& clock, platform::Entropy& entropy)
+      : store_(store), bundle_(std::move(bundle)), clock_(clock), entropy_(entropy) {}
+  Result<> load_description();
+  Result<> load_roster();
+  Result<> reconcile_keys();
+  Result<Snapshot> verify_snapshot(format::SessionId session, ByteSpan object) const;
+  Result<format::Forget> verify_forget(format::SessionId session, ByteSpan object) const;
+
+  storage::ObjectStore& store_;
+  keys::KeyBundle bundle_;
+  const platform::Clock& clock_;
+  platform::Entropy& entropy_;
+  format::VaultDescription description_;
+  format::Roster roster_;
+  format::Digest description_hash_{};
+  std::string state_directory_;
+  bool revoked_ = false;
+};
+
+}  // namespace coppice::vault

@@ -1,0 +1,87 @@
+// One backup session: chunks in, one commit out.
+//
+// A session claims its slot, takes chunks (data asynchronously, tree pages synchronously), deduplicates them against this writer's
+// index runs and against itself, packs and stores what is new, and commits. Workers hash, compress, seal and verify; nothing leaves
+// memory before it was opened again and compared. Memory is bounded by `memory_bytes`, whatever the size of the source.
+//
+// After the first failure every call returns that error; nothing is committed. What was acknowledged by then is kept in the local
+// journal, and the next session of this writer adopts it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "format/reference_list.h"
+#include "format/snapshot.h"
+#include "format/tree.h"
+#include "vault/vault.h"
+
+namespace coppice::vault {
+
+struct WriterOptions {
+  unsigned workers = 0;                 // 0: as many as the machine has cores (within what the memory allows)
+  int compression_level = 3;
+  bool verify = true;                   // open and compare every block before it leaves
+  std::uint64_t memory_bytes = 192ull << 20;
+  std::uint64_t rate_limit = 0;         // bytes a second towards the store; 0: none
+};
+
+// The newest snapshot of this lineage by this writer: the base of its next one.
+Result<std::optional<Snapshot>> newest_of_lineage(const Vault& vault, std::string_view lineage_name);
+
+struct WriterStats {
+  std::atomic<std::uint64_t> chunks{0}, chunks_new{0}, bytes_new{0}, bytes_stored{0}, blocks{0}, packs{0}, bytes_adopted{0};
+};
+
+// The future place of a data chunk. Filled in by a worker; read it only when ready() (or after Writer::drain()).
+class ChunkTicket {
+ public:
+  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  const format::ChunkRef& ref() const { return ref_; }
+
+ private:
+  friend class Writer;
+  friend struct WriterState;
+  format::ChunkRef ref_;
+  std::atomic<bool> ready_{false};
+};
+using ChunkTicketPtr = std::shared_ptr<ChunkTicket>;
+
+class Writer {
+ public:
+  // `vault` must outlive the writer. `lineage_name`: host and sources, one string; ties the snapshots of one source together.
+  static Result<std::unique_ptr<Writer>> begin(const Vault& vault, std::string_view lineage_name, WriterOptions options);
+  ~Writer();                            // without commit(): stops the workers, keeps the journal
+
+  format::SessionId session() const;
+  // The newest snapshot of this lineage by this writer, if any (verified).
+  const std::optional<Snapshot>& previous() const;
+
+  // Data chunks, 1..kChunkBytesMax bytes; `ticket` (a new one) tells later where it is kept. May block while memory is full. One thread
+  // (the sequencer) calls put_data.
+  Result<> put_data(Bytes chunk, ChunkTicketPtr ticket);
+  // A tree page. Same thread.
+  Result<format::ChunkRef> put_tree(ByteSpan page);
+  // Every chunk of an entry that the snapshot's tree will hold must be told, new or reused. Same thread.
+  void refer(const format::ChunkRef& ref);
+  // Waits until every ticket is ready.
+  Result<> drain();
+  // The first failure of any stage, if there is one; cheap.
+  Result<> status() const;
+  const WriterStats& stats() const;
+  // What a person should know: a vault that was rolled back, commits that do not verify, index runs that cannot be read.
+  std::vector<std::string> notices() const;
+  // Instead of commit(): stores what is in memory, so that the next session of this writer adopts it. Ends the session.
+  Result<> suspend();
+
+  // Flushes, stores packs, runs and lists, then the commit: durable and visible on return. `body.root` etc. are the caller's;
+  // added_plain and added_stored are filled in here.
+  Result<Snapshot> commit(format::SnapshotBody body);
+
+ private:
+  explicit Writer(std::unique_ptr<struct WriterState> state);
+  std::unique_ptr<struct WriterState> state_;
+};
+
+}  // namespace coppice::vault

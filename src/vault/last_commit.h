@@ -1,0 +1,17 @@
+// What this host remembers of its last commit in each lineage: a vault that no longer has it, nor a signed wish to forget it, was
+// rolled back or damaged, and the next backup says so.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "vault/vault.h"
+
+namespace coppice::vault {
+
+// The warning, if there is cause for one. `all`: every commit of the vault, forgotten ones included.
+std::optional<std::string> check_last_commit(const Vault& vault, const format::Digest& lineage, const SnapshotList& all);
+// Best effort: a failure costs a later warning, nothing else.
+void remember_last_commit(const Vault& vault, const format::Digest& lineage, format::SessionId session, const format::Digest& commit);
+
+}  // namespace coppice::vault

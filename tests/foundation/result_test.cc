@@ -1,0 +1,66 @@
+#include "foundation/result.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <thread>
+#include <vector>
+
+#include "foundation/check.h"
+#include "foundation/queue.h"
+#include "support/result.h"
+
+namespace coppice {
+namespace {
+
+Result<int> half(int n) {
+  if (n % 2 != 0) return fail(ErrorKind::kInvalid, "odd");
+  return n / 2;
+}
+Result<int> quarter(int n) {
+  const int h = TRY(half(n));
+  return TRY(within(half(h), "second half"));
+}
+
+TEST(Result, TryPassesValuesAndErrors) {
+  EXPECT_EQ(quarter(8).value(), 2);
+  EXPECT_FAILS(quarter(3), kInvalid);
+  EXPECT_EQ(quarter(6).error().message(), "second half: odd");
+}
+
+TEST(Result, ErrnoBecomesWhatCallersActOn) {
+  EXPECT_EQ(errno_error(ENOENT, "x").kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(errno_error(ENOSPC, "x").kind(), ErrorKind::kExhausted);
+  EXPECT_EQ(errno_error(EROFS, "x").kind(), ErrorKind::kDenied);
+  EXPECT_EQ(errno_error(EEXIST, "x").kind(), ErrorKind::kConflict);
+  EXPECT_EQ(errno_error(EIO, "x").kind(), ErrorKind::kUnavailable);
+}
+
+TEST(CheckDeathTest, EndsTheProgramInEveryBuild) { EXPECT_DEATH(CHECK(1 + 1 == 3), "1 \\+ 1 == 3 is not true"); }
+
+TEST(BoundedQueue, PassesEverythingFromManyToManyAndDrainsAfterClose) {
+  constexpr int kPerProducer = 2000;
+  BoundedQueue<int> queue(4);
+  std::atomic<long> sum{0};
+  {
+    std::vector<std::jthread> consumers;
+    for (int i = 0; i < 3; ++i)
+      consumers.emplace_back([&] {
+        while (const auto item = queue.pop()) sum += *item;
+      });
+    {
+      std::vector<std::jthread> producers;
+      for (int i = 0; i < 3; ++i)
+        producers.emplace_back([&] {
+          for (int n = 1; n <= kPerProducer; ++n) EXPECT_TRUE(queue.push(n));
+        });
+    }
+    queue.close();
+  }
+  EXPECT_EQ(sum, 3L * kPerProducer * (kPerProducer + 1) / 2);
+  EXPECT_FALSE(queue.push(1));
+}
+
+}  // namespace
+}  // namespace coppice

@@ -1,0 +1,6 @@
+#include "decoders.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+  coppice::format::fuzz::commit({reinterpret_cast<const std::byte*>(data), size});
+  return 0;
+}
