@@ -110,7 +110,10 @@ Result<> FileTaker::cut(Bytes& buffer, bool end, Content& content) {
     TRY(writer_.put_data(to_bytes(rest.first(n)), std::move(ticket)));
     at += n;
   }
-  buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(at));
+  if (at > 0) {
+    std::memmove(buffer.data(), buffer.data() + at, buffer.size() - at);
+    buffer.resize(buffer.size() - at);
+  }
   if (content.parts.size() > 2 * std::size_t{format::kExtentPageSlicesMax}) TRY(pack_extents(content, false));
   return {};
 }

@@ -46,8 +46,8 @@ BlockPacker::BlockPacker(const Vault& vault, SessionSecret secret, format::Sessi
 
 OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
   OpenPackPtr complete;
+  const std::uint64_t limit = kind == format::PackKind::kTree ? kTreePackBytes : limits_.data_pack_bytes;
   if (lane.pack) {
-    const std::uint64_t limit = kind == format::PackKind::kTree ? kTreePackBytes : limits_.data_pack_bytes;
     MutexLock lock(lane.pack->mutex);
     const packs::PackBuilder& builder = lane.pack->builder;
     if (builder.blocks_begun() == format::kPackBlocksMax || builder.expected_bytes() + kBlockTargetBytes > limit) {
@@ -61,6 +61,7 @@ OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
       buffer = std::move(spare_buffers_.back());
       spare_buffers_.pop_back();
     }
+    buffer.reserve(limit + format::kPackDirectoryBytesMax + (2u << 20));   // grows only for blocks that did not shrink
     lane.pack = std::make_shared<OpenPack>(format::PackName{session_, kind, lane.next_sequence++}, std::move(buffer));
   }
   lane.block = std::make_unique<PlainBlock>();

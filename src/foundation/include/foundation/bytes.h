@@ -1,6 +1,7 @@
 // Byte sequences. All data that is not text is std::byte here; text is std::string.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -44,8 +45,19 @@ inline ByteSpan as_bytes(std::string_view text) {
 inline std::string_view as_text(ByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(ByteSpan bytes) { return Bytes(bytes.begin(), bytes.end()); }
-inline void append(Bytes& to, ByteSpan bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+// (memcpy by hand: with an allocator of its own, std::vector copies byte by byte.) `bytes` may not lie in `to`.
+inline void append(Bytes& to, ByteSpan bytes) {
+  if (bytes.empty()) return;
+  const std::size_t at = to.size();
+  if (to.capacity() < at + bytes.size()) to.reserve(std::max(at + bytes.size(), at + at / 2));
+  to.resize(at + bytes.size());
+  std::memcpy(to.data() + at, bytes.data(), bytes.size());
+}
+inline Bytes to_bytes(ByteSpan bytes) {
+  Bytes copy;
+  append(copy, bytes);
+  return copy;
+}
 inline bool equal(ByteSpan a, ByteSpan b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
