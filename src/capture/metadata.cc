@@ -85,6 +85,9 @@ int read_value(const Attributes& attributes, const char* name, std::string& valu
 
 std::string quoted(std::string_view text) { return fmt::format("\"{}\"", render_printable(text)); }
 
+// XFS shows an ACL a second time as it is on the disk. It would be a stray attribute anywhere else.
+bool is_shadow(std::string_view name) { return name == "trusted.SGI_ACL_FILE" || name == "trusted.SGI_ACL_DEFAULT"; }
+
 // The attributes that `list` (names, each ended by NUL) tells of, in the order of their names, within the limits of the format.
 void read_values(const Attributes& attributes, std::string_view list, Entry& entry, std::vector<std::string>& problems) {
   std::vector<std::string_view> names;
@@ -97,7 +100,7 @@ void read_values(const Attributes& attributes, std::string_view list, Entry& ent
   names.erase(std::unique(names.begin(), names.end()), names.end());
   std::size_t total = 0;
   for (std::string_view name : names) {
-    if (name.empty()) continue;
+    if (name.empty() || is_shadow(name)) continue;
     if (name.size() > format::kXattrNameBytesMax) {
       problems.push_back(fmt::format("extended attribute {} left out: its name is longer than {} bytes", quoted(name),
                                      format::kXattrNameBytesMax));

@@ -50,6 +50,8 @@ Result<std::vector<std::string>> list_names(int fd) {
     }
   }
   std::ranges::sort(names);
+  // A file system that lists a name twice would break the order of the tree.
+  names.erase(std::ranges::unique(names).begin(), names.end());
   return names;
 }
 

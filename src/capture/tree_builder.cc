@@ -155,6 +155,7 @@ Result<> TreeBuilder::add_old_entry(DirectoryBuild& d, format::Entry entry, cons
 }
 
 Result<> TreeBuilder::add_entry(DirectoryBuild& d, format::Entry& entry) {
+  TRY(within(format::check_entry(entry), entry.name));
   if (d.leaf_->entries() == 0) d.leaf_first_name_ = entry.name;
   d.leaf_->add_entry(entry);
   if (format::leaf_page_ends(d.leaf_->encoded_bytes(), entry.name)) TRY(end_leaf(d));

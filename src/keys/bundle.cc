@@ -1,7 +1,7 @@
 // Derivation of all keys from the root seed, and the bundle's encoding.
 //
-// The derivations stand for ever: whoever has a recovery sheet of today must open a vault with it in twenty years. Golden values in
-// tests/keys/bundle_test.cc hold them.
+// The derivations stand for ever: whoever has a recovery sheet of today must open a vault with it in twenty years.
+// Golden values in tests/keys/bundle_test.cc hold them.
 #include "keys/bundle.h"
 
 #include <fmt/format.h>
@@ -31,11 +31,14 @@ EpochKey readable_epoch(std::uint32_t number, Key private_key) {
 std::vector<EpochKey> derive_epochs(const Key& root, const format::VaultId& vault, std::uint32_t newest) {
   std::vector<EpochKey> epochs;
   epochs.reserve(newest);
-  for (std::uint32_t n = kFirstEpoch; n <= newest; ++n) epochs.push_back(readable_epoch(n, derive_epoch_private(root, vault, n)));
+  for (std::uint32_t n = kFirstEpoch; n <= newest; ++n)
+    epochs.push_back(readable_epoch(n, derive_epoch_private(root, vault, n)));
   return epochs;
 }
 
-bool is_epoch_count(std::uint32_t newest) { return newest >= kFirstEpoch && newest - kFirstEpoch < format::kRosterEpochsMax; }
+bool is_epoch_count(std::uint32_t newest) {
+  return newest >= kFirstEpoch && newest - kFirstEpoch < format::kRosterEpochsMax;
+}
 
 void fill_owner(KeyBundle& bundle, const Key& root, std::uint32_t newest_epoch) {
   bundle.root = root.duplicate();
@@ -77,7 +80,8 @@ void decode_writer(format::Reader& r, KeyBundle& bundle) {
   bundle.epochs.push_back(std::move(epoch));
 }
 
-// What encode_bundle writes is what its role may hold: a bundle that was put together wrongly must not leave this process.
+// What encode_bundle writes is what its role may hold: a bundle that was put together wrongly must not leave this
+// process.
 void check_holds_its_role(const KeyBundle& bundle) {
   const bool writes = bundle.role != Role::kKeeper, reads = bundle.role == Role::kOwner || bundle.role == Role::kReader;
   CHECK(bundle.root.has_value() == (bundle.role == Role::kOwner));
@@ -99,7 +103,9 @@ Key derive_owner_seed(const Key& root, const format::VaultId& vault) {
   return crypto::hkdf_key(root.view(), vault, "coppice 1 owner");
 }
 
-Key derive_id_key(const Key& root, const format::VaultId& vault) { return crypto::hkdf_key(root.view(), vault, "coppice 1 id"); }
+Key derive_id_key(const Key& root, const format::VaultId& vault) {
+  return crypto::hkdf_key(root.view(), vault, "coppice 1 id");
+}
 
 Key derive_index_key(const Key& root, const format::VaultId& vault) {
   return crypto::hkdf_key(root.view(), vault, "coppice 1 index");
@@ -109,8 +115,8 @@ Key derive_epoch_private(const Key& root, const format::VaultId& vault, std::uin
   return crypto::hkdf_key(root.view(), vault, fmt::format("coppice 1 epoch {}", epoch));
 }
 
-KeyBundle make_bundle(const Key& root, const format::VaultId& vault, Role role, const format::MemberId& member, Key signing_seed,
-                      std::uint32_t newest_epoch) {
+KeyBundle make_bundle(const Key& root, const format::VaultId& vault, Role role, const format::MemberId& member,
+                      Key signing_seed, std::uint32_t newest_epoch) {
   CHECK(is_epoch_count(newest_epoch));
   KeyBundle bundle;
   bundle.role = role;

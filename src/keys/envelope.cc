@@ -20,7 +20,8 @@ std::string_view magic_noun(std::string_view magic) {
 
 Result<> may_sign(const format::Member& member, std::string_view magic, format::SessionId session) {
   if (!role_may_sign(member.role, magic))
-    return fail(ErrorKind::kDenied, fmt::format("\"{}\" is a {}, who may sign no {}", member.name, role_name(member.role), magic_noun(magic)));
+    return fail(ErrorKind::kDenied, fmt::format("\"{}\" is a {}, who may sign no {}", member.name,
+                                                role_name(member.role), magic_noun(magic)));
   // A forget says nothing of when it was signed.
   if (member.revoked_from && (magic == format::kForgetMagic || session >= *member.revoked_from))
     return fail(ErrorKind::kDenied, fmt::format("\"{}\" was revoked from session {}.{} on", member.name,
@@ -31,7 +32,8 @@ Result<> may_sign(const format::Member& member, std::string_view magic, format::
 }  // namespace
 
 bool role_may_sign(Role role, std::string_view magic) {
-  const bool session = magic == format::kClaimMagic || magic == format::kCommitMagic, forget = magic == format::kForgetMagic,
+  const bool session = magic == format::kClaimMagic || magic == format::kCommitMagic,
+             forget = magic == format::kForgetMagic,
              reclaim = magic == format::kPlanMagic || magic == format::kSealMagic;
   switch (role) {
     case Role::kOwner:
@@ -62,15 +64,16 @@ Bytes sign_envelope(std::string_view magic, const format::VaultId& vault, ByteSp
   return format::encode_envelope(magic, envelope);
 }
 
-Result<Signed> verify_envelope(std::string_view magic, ByteSpan bytes, const TrustAnchor& anchor, const format::Roster& roster,
-                               format::SessionId session) {
+Result<Signed> verify_envelope(std::string_view magic, ByteSpan bytes, const TrustAnchor& anchor,
+                               const format::Roster& roster, format::SessionId session) {
   format::Envelope envelope = TRY(format::decode_envelope(magic, bytes));
   const bool by_owner_key = envelope.signer == format::MemberId{};
   const format::Member* member = by_owner_key ? nullptr : find_member(roster, envelope.signer);
   if (!by_owner_key && !member) return fail(ErrorKind::kUnauthentic, "it is signed by nobody whom the roster knows");
   const format::PublicKey& key = by_owner_key ? anchor.owner : member->signing_key;
   if (!crypto::ed25519_verify(key, format::signed_message(magic, anchor.vault, envelope.body), envelope.signature))
-    return fail(ErrorKind::kUnauthentic, fmt::format("its signature is not that of \"{}\"", by_owner_key ? "owner key" : member->name));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("its signature is not that of \"{}\"", by_owner_key ? "owner key" : member->name));
   if (member) TRY(may_sign(*member, magic, session));
   Signed out;
   out.body = std::move(envelope.body);

@@ -47,8 +47,8 @@ crypto::SecretBytes render_key_file(const KeyFile& file) {
   SecretWriter w(kKeyTextBytesMax);
   w.text(fmt::format("# Coppice key file: whoever holds it can {}. Keep it 0600.\n", what_it_can_do(file.role)));
   w.text("coppice-key 1\n");
-  w.text(fmt::format("vault {}\nowner {}\nmember {}\nrole {}\nkey ", render_hex(file.anchor.vault), render_hex(file.anchor.owner),
-                     render_hex(file.member), role_name(file.role)));
+  w.text(fmt::format("vault {}\nowner {}\nmember {}\nrole {}\nkey ", render_hex(file.anchor.vault),
+                     render_hex(file.anchor.owner), render_hex(file.member), role_name(file.role)));
   write_base64_key(w, file.key);
   w.text("\n");
   return std::move(w).finish();

@@ -16,7 +16,8 @@ constexpr std::uint32_t mask_in(std::uint32_t v, std::uint32_t low, std::uint32_
 
 char base64_char(std::uint32_t v) {
   return static_cast<char>((mask_in(v, 0, 25) & (v + 'A')) | (mask_in(v, 26, 51) & (v - 26 + 'a')) |
-                           (mask_in(v, 52, 61) & (v - 52 + '0')) | (mask_in(v, 62, 62) & '+') | (mask_in(v, 63, 63) & '/'));
+                           (mask_in(v, 52, 61) & (v - 52 + '0')) | (mask_in(v, 62, 62) & '+') |
+                           (mask_in(v, 63, 63) & '/'));
 }
 
 // 64 or more: not a base64 character.
@@ -34,7 +35,8 @@ void write_base64_key(SecretWriter& w, const crypto::Key& key) {
   const ByteSpan bytes = key.view();
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;
-    for (std::size_t j = 0; j < 3; ++j) group = group << 8 | (i + j < bytes.size() ? static_cast<std::uint32_t>(bytes[i + j]) : 0);
+    for (std::size_t j = 0; j < 3; ++j)
+      group = group << 8 | (i + j < bytes.size() ? static_cast<std::uint32_t>(bytes[i + j]) : 0);
     const std::size_t characters = std::min<std::size_t>(bytes.size() - i, 3) + 1;
     for (std::size_t j = 0; j < 4; ++j)
       w.u8(static_cast<std::uint8_t>(j < characters ? base64_char(group >> (18 - 6 * j) & 63) : '='));
@@ -43,7 +45,8 @@ void write_base64_key(SecretWriter& w, const crypto::Key& key) {
 
 Result<crypto::Key> read_base64_key(std::string_view text) {
   // 32 bytes are ten groups of four characters, then three characters and one '='.
-  if (text.size() != kBase64KeyChars || text.back() != '=') return fail(ErrorKind::kInvalid, "not the base64 form of 32 bytes");
+  if (text.size() != kBase64KeyChars || text.back() != '=')
+    return fail(ErrorKind::kInvalid, "not the base64 form of 32 bytes");
   crypto::Key key;
   const MutableByteSpan out = key.writable();
   std::uint32_t bad = 0, pending = 0, bits = 0;
@@ -65,7 +68,8 @@ Result<crypto::Key> read_base64_key(std::string_view text) {
 }
 
 std::unexpected<Error> KeyTextReader::fail_line(std::string_view expected) const {
-  return fail(ErrorKind::kInvalid, fmt::format("{}: line {} is not a \"{}\" line in its proper form", what_, line_, expected));
+  return fail(ErrorKind::kInvalid,
+              fmt::format("{}: line {} is not a \"{}\" line in its proper form", what_, line_, expected));
 }
 
 std::string_view KeyTextReader::next_line() {
@@ -82,7 +86,8 @@ Result<KeyTextReader> KeyTextReader::open(ByteSpan text, std::string_view what, 
   while (reader.rest_.starts_with('#')) reader.next_line();
   const std::string_view line = reader.next_line();
   if (!line.starts_with(heading) || line.size() <= heading.size() || line[heading.size()] != ' ')
-    return fail(ErrorKind::kInvalid, fmt::format("this is no {}: line {} should be \"{} 1\"", what, reader.line_, heading));
+    return fail(ErrorKind::kInvalid,
+                fmt::format("this is no {}: line {} should be \"{} 1\"", what, reader.line_, heading));
   const std::string_view version = line.substr(heading.size() + 1);
   if (version == "1") return reader;
   if (version.size() <= 9 && !version.empty() && version.find_first_not_of("0123456789") == std::string_view::npos)

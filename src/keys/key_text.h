@@ -1,5 +1,5 @@
-// The text files that hold keys: "name value" lines in a fixed order, comments only before the first, secrets as base64 of 32 bytes
-// that never leaves locked memory. An error names the line, never what stands in it.
+// The text files that hold keys: "name value" lines in a fixed order, comments only before the first, secrets as base64
+// of 32 bytes that never leaves locked memory. An error names the line, never what stands in it.
 #pragma once
 
 #include <string_view>

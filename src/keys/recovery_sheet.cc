@@ -14,7 +14,8 @@ namespace {
 constexpr std::string_view kHeading = "COPPICE RECOVERY SHEET", kVaultLabel = "Vault id:";
 constexpr std::string_view kConsonants = "bdfghjklmnprstvz", kVowels = "aiou";   // 4 and 2 bits, in this order
 constexpr std::string_view kChecksumLabel = "coppice 1 sheet";
-constexpr std::size_t kWordLetters = 5, kWordsPerRow = 4, kChecksumBytes = 4, kSheetBytesMax = 65536, kSheetColumns = 78;
+constexpr std::size_t kWordLetters = 5, kWordsPerRow = 4, kChecksumBytes = 4, kSheetBytesMax = 65536,
+                      kSheetColumns = 78;
 
 // Seed and checksum, as they stand in the words.
 using SheetBytes = crypto::Secret<32 + kChecksumBytes>;
@@ -42,7 +43,9 @@ void write_word(SecretWriter& w, ByteSpan sheet, std::size_t index) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_word_character(char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
+bool is_word_character(char c) {
+  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || static_cast<unsigned char>(c) >= 0x80;
+}
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() &&
@@ -97,7 +100,9 @@ class WordCollector {
       else
         missing = i + 1;
     if (found == 0) return invalid("there are no words of a recovery sheet in this text");
-    if (missing != 0) return invalid(fmt::format("word {} is missing: a recovery sheet has {} words, and {} are here", missing, kSheetWords, found));
+    if (missing != 0)
+      return invalid(fmt::format("word {} is missing: a recovery sheet has {} words, and {} are here", missing,
+                                 kSheetWords, found));
     return {};
   }
 
@@ -108,13 +113,15 @@ class WordCollector {
     std::size_t number = 0;
     for (const char c : digits.substr(0, 3)) number = number * 10 + static_cast<std::size_t>(c - '0');
     if (digits.size() > 2 || number < 1 || number > kSheetWords)
-      return invalid(fmt::format("the words of a recovery sheet are numbered 1 to {}, and there is another number here", kSheetWords));
+      return invalid(fmt::format("the words of a recovery sheet are numbered 1 to {}, and there is another number here",
+                                 kSheetWords));
     next_ = number - 1;
     return {};
   }
 
   Result<> read_word(std::string_view word) {
-    if (next_ >= kSheetWords) return invalid(fmt::format("there are more than the {} words of a recovery sheet", kSheetWords));
+    if (next_ >= kSheetWords)
+      return invalid(fmt::format("there are more than the {} words of a recovery sheet", kSheetWords));
     const std::size_t index = next_++;
     if (found_[index]) return invalid(fmt::format("word {} stands there twice", index + 1));
     unsigned value = 0;
@@ -126,7 +133,8 @@ class WordCollector {
       if (good) value = value << (vowel ? 2 : 4) | static_cast<unsigned>(digit);
     }
     if (!good)
-      return invalid(fmt::format("word {} is wrong: a word has five letters, in turn one of {} and one of {}", index + 1, kConsonants, kVowels));
+      return invalid(fmt::format("word {} is wrong: a word has five letters, in turn one of {} and one of {}",
+                                 index + 1, kConsonants, kVowels));
     found_[index] = true;
     sheet_.writable()[2 * index] = static_cast<std::byte>(value >> 8);
     sheet_.writable()[2 * index + 1] = static_cast<std::byte>(value & 0xff);
@@ -141,7 +149,8 @@ class WordCollector {
 Result<format::VaultId> parse_vault_id(std::string_view text) {
   const Result<Bytes> bytes = parse_hex(text);
   format::VaultId id;
-  if (!bytes || bytes->size() != id.size()) return invalid("the line \"Vault id:\" does not hold 32 hexadecimal digits");
+  if (!bytes || bytes->size() != id.size())
+    return invalid("the line \"Vault id:\" does not hold 32 hexadecimal digits");
   std::memcpy(id.data(), bytes->data(), id.size());
   return id;
 }
@@ -155,16 +164,19 @@ void write_row(SecretWriter& w, ByteSpan sheet, std::size_t first) {
   w.text("\n");
 }
 
-// A long location goes on in the next line, under itself.
+// A long location goes on in the next line, under itself and behind a mark: what is cut may begin with a digit, as only
+// rows may.
 void write_folded(SecretWriter& w, std::string_view label, std::string_view value) {
-  const std::size_t width = kSheetColumns - label.size();
+  constexpr std::string_view kMark = "> ";
   w.text(label);
-  while (value.size() > width) {
+  for (std::size_t width = kSheetColumns - label.size(); value.size() > width;
+       width = kSheetColumns - label.size() - kMark.size()) {
     std::size_t cut = width;
     while (cut > 1 && (static_cast<unsigned char>(value[cut]) & 0xc0) == 0x80) --cut;   // not within a UTF-8 character
     w.text(value.substr(0, cut));
     w.text("\n");
     w.text(std::string(label.size(), ' '));
+    w.text(kMark);
     value.remove_prefix(cut);
   }
   w.text(value);
@@ -206,8 +218,8 @@ crypto::SecretBytes render_recovery_words(const format::VaultId& vault, const cr
   return std::move(w).finish();
 }
 
-crypto::SecretBytes render_recovery_sheet(const format::VaultId& vault, const crypto::Key& root, std::string_view location,
-                                          Timestamp created) {
+crypto::SecretBytes render_recovery_sheet(const format::VaultId& vault, const crypto::Key& root,
+                                          std::string_view location, Timestamp created) {
   const std::string place = render_printable(location);
   const TrustAnchor anchor{vault, crypto::ed25519_public(derive_owner_seed(root, vault))};
   const SheetBytes sheet = sheet_bytes(vault, root);
@@ -239,7 +251,8 @@ Result<RecoverySheet> parse_recovery_words(ByteSpan bytes, const std::optional<f
   }));
   if (named && vault && *named != *vault)
     return invalid(fmt::format("this is the sheet of vault {}, and not of {}", render_hex(*named), render_hex(*vault)));
-  if (!named && !vault) return invalid("the words do not say which vault they are for: a line \"Vault id: ...\" is missing");
+  if (!named && !vault)
+    return invalid("the words do not say which vault they are for: a line \"Vault id: ...\" is missing");
 
   WordCollector words;
   TRY(for_each_line(text, [&](std::string_view line) -> Result<> {
@@ -252,8 +265,9 @@ Result<RecoverySheet> parse_recovery_words(ByteSpan bytes, const std::optional<f
   sheet.vault = named ? *named : *vault;
   std::memcpy(sheet.root.writable().data(), words.sheet().view().data(), 32);
   if (!crypto::equal_constant_time(sheet_bytes(sheet.vault, sheet.root).view(), words.sheet().view()))
-    return invalid(fmt::format("the words do not fit together: one of them is wrong, or two changed places, or they are not of vault {}",
-                               render_hex(sheet.vault)));
+    return invalid(fmt::format(
+        "the words do not fit together: one of them is wrong, or two changed places, or they are not of vault {}",
+        render_hex(sheet.vault)));
   return sheet;
 }
 

@@ -19,8 +19,8 @@ using format::Roster;
 std::unexpected<Error> breach(std::string message) { return fail(ErrorKind::kInvalid, std::move(message)); }
 
 bool is_member_name(std::string_view name) {
-  return !name.empty() && name.size() <= format::kMemberNameBytesMax && render_printable(name) == name && name.front() != ' ' &&
-         name.back() != ' ';
+  return !name.empty() && name.size() <= format::kMemberNameBytesMax && render_printable(name) == name &&
+         name.front() != ' ' && name.back() != ' ';
 }
 
 Result<> check_members(const std::vector<Member>& members) {
@@ -32,8 +32,8 @@ Result<> check_members(const std::vector<Member>& members) {
     if (member.id == format::MemberId{} || !ids.insert(member.id).second)
       return breach("two members of the roster have one id, or one has none");
     if (!is_member_name(member.name))
-      return breach(fmt::format("a member's name is 1 to {} bytes of printable text, not \"{}\"", format::kMemberNameBytesMax,
-                                render_printable(member.name)));
+      return breach(fmt::format("a member's name is 1 to {} bytes of printable text, not \"{}\"",
+                                format::kMemberNameBytesMax, render_printable(member.name)));
     if (!signing_keys.insert(member.signing_key).second)
       return breach(fmt::format("\"{}\" has the signing key of another member", member.name));
     if (is_living(member) && !names.insert(member.name).second)
@@ -69,7 +69,8 @@ Result<Roster> checked(Roster roster) {
 }
 
 bool same_member(const Member& a, const Member& b) {
-  return a.id == b.id && a.role == b.role && a.slot == b.slot && a.signing_key == b.signing_key && a.slot_key == b.slot_key;
+  return a.id == b.id && a.role == b.role && a.slot == b.slot && a.signing_key == b.signing_key &&
+         a.slot_key == b.slot_key;
 }
 
 }  // namespace
@@ -79,7 +80,8 @@ bool same_member(const Member& a, const Member& b) {
 Result<Roster> verify_roster(ByteSpan bytes, const TrustAnchor& anchor, const format::Digest& vault_description) {
   const format::Envelope envelope = TRY(format::decode_envelope(format::kRosterMagic, bytes));
   if (envelope.signer != format::MemberId{} ||
-      !crypto::ed25519_verify(anchor.owner, format::signed_message(format::kRosterMagic, anchor.vault, envelope.body), envelope.signature))
+      !crypto::ed25519_verify(anchor.owner, format::signed_message(format::kRosterMagic, anchor.vault, envelope.body),
+                              envelope.signature))
     return fail(ErrorKind::kUnauthentic, "the roster is not signed by the owner of this vault");
   Roster roster = TRY(format::decode_roster(envelope.body));
   if (roster.vault_description != vault_description)
@@ -89,14 +91,19 @@ Result<Roster> verify_roster(ByteSpan bytes, const TrustAnchor& anchor, const fo
   return roster;
 }
 
-RosterMark mark_of(const Roster& roster, ByteSpan envelope) { return {.version = roster.version, .digest = crypto::sha256(envelope)}; }
+RosterMark mark_of(const Roster& roster, ByteSpan envelope) {
+  return {.version = roster.version, .digest = crypto::sha256(envelope)};
+}
 
 Result<> check_not_older(const RosterMark& found, const RosterMark& seen) {
   if (found.version < seen.version)
-    return fail(ErrorKind::kUnauthentic, fmt::format("the newest roster in the store is version {}, but version {} was seen before: "
-                                                     "the store withholds it, or was set back", found.version, seen.version));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("the newest roster in the store is version {}, but version {} was seen before: "
+                            "the store withholds it, or was set back",
+                            found.version, seen.version));
   if (found.version == seen.version && found.digest != seen.digest)
-    return fail(ErrorKind::kUnauthentic, fmt::format("roster version {} is another one than was seen before", found.version));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("roster version {} is another one than was seen before", found.version));
   return {};
 }
 
@@ -113,14 +120,16 @@ Result<> check_roster(const Roster& roster) {
 
 Result<> check_successor(const Roster& previous, const RosterMark& previous_mark, const Roster& next) {
   const auto refuse = [&](std::string_view why) {
-    return fail(ErrorKind::kUnauthentic, fmt::format("roster version {} cannot follow version {}: {}", next.version, previous.version, why));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("roster version {} cannot follow version {}: {}", next.version, previous.version, why));
   };
   if (std::uint64_t{next.version} != std::uint64_t{previous.version} + 1) return refuse("there is a gap");
   if (next.previous != previous_mark.digest) return refuse("it names another one");
   if (next.vault_description != previous.vault_description) return refuse("it is of another vault.json");
   for (const Member& member : previous.members) {
     const Member* same = find_member(next, member.id);
-    if (!same || !same_member(member, *same)) return refuse(fmt::format("\"{}\" is gone or has other keys", member.name));
+    if (!same || !same_member(member, *same))
+      return refuse(fmt::format("\"{}\" is gone or has other keys", member.name));
     if (member.revoked_from && (!same->revoked_from || *same->revoked_from > *member.revoked_from))
       return refuse(fmt::format("the revocation of \"{}\" is taken back", member.name));
   }
@@ -149,7 +158,8 @@ Result<> reconcile_bundle(const Roster& roster, KeyBundle& bundle) {
     if (!member) return fail(ErrorKind::kDenied, "this key is no member of the vault");
     if (!is_living(*member)) return fail(ErrorKind::kDenied, fmt::format("the key \"{}\" was revoked", member->name));
     if (member->role != bundle.role || member->signing_key != crypto::ed25519_public(bundle.signing_seed))
-      return fail(ErrorKind::kUnauthentic, fmt::format("the key slot of \"{}\" is not what the roster says", member->name));
+      return fail(ErrorKind::kUnauthentic,
+                  fmt::format("the key slot of \"{}\" is not what the roster says", member->name));
   }
   CHECK(!roster.epochs.empty());
   if (bundle.root)
@@ -162,16 +172,19 @@ Result<> reconcile_bundle(const Roster& roster, KeyBundle& bundle) {
     }
   // An owner who stopped between the new slots and the new roster has made an epoch that does not count yet.
   if (bundle.role == format::Role::kReader || bundle.role == format::Role::kOwner)
-    while (bundle.epochs.size() > 1 && bundle.newest_epoch().number > roster.epochs.back().number) bundle.epochs.pop_back();
+    while (bundle.epochs.size() > 1 && bundle.newest_epoch().number > roster.epochs.back().number)
+      bundle.epochs.pop_back();
   for (const EpochKey& epoch : bundle.epochs) {
     const auto it = std::ranges::find(roster.epochs, epoch.number, &format::EpochRecord::number);
     if (it == roster.epochs.end() || it->public_key != epoch.public_key)
       return fail(ErrorKind::kUnauthentic, fmt::format("epoch {} of this key is not the roster's", epoch.number));
   }
   if (!bundle.epochs.empty() && bundle.newest_epoch().number != roster.epochs.back().number)
-    return fail(ErrorKind::kUnauthentic,
-                fmt::format("this key slot stops at epoch {} and the vault is at epoch {}: it is an old copy, or was not renewed",
-                            bundle.newest_epoch().number, roster.epochs.back().number));
+    return fail(
+        ErrorKind::kUnauthentic,
+        fmt::format(
+            "this key slot stops at epoch {} and the vault is at epoch {}: it is an old copy, or was not renewed",
+            bundle.newest_epoch().number, roster.epochs.back().number));
   if (bundle.role == format::Role::kReader && bundle.epochs.size() != roster.epochs.size())
     return fail(ErrorKind::kUnauthentic, "this key slot lacks epochs that the roster has");
   return {};
@@ -186,7 +199,8 @@ Result<Roster> with_member_added(const Roster& roster, const RosterMark& mark, M
   return checked(std::move(next));
 }
 
-Result<Roster> with_member_revoked(const Roster& roster, const RosterMark& mark, const format::MemberId& id, format::SessionId from) {
+Result<Roster> with_member_revoked(const Roster& roster, const RosterMark& mark, const format::MemberId& id,
+                                   format::SessionId from) {
   Roster next = TRY(next_version(roster, mark));
   const auto it = std::ranges::find(next.members, id, &Member::id);
   if (it == next.members.end()) return breach("the roster has no such member");
@@ -201,7 +215,8 @@ Result<Roster> with_new_epoch(const Roster& roster, const RosterMark& mark, cons
   return checked(std::move(next));
 }
 
-Result<Roster> first_roster(const format::Digest& vault_description, std::vector<Member> members, const format::PublicKey& epoch_key) {
+Result<Roster> first_roster(const format::Digest& vault_description, std::vector<Member> members,
+                            const format::PublicKey& epoch_key) {
   Roster roster;
   roster.vault_description = vault_description;
   roster.members = std::move(members);
@@ -215,7 +230,8 @@ Bytes sign_roster(const Roster& roster, const format::VaultId& vault, const cryp
   CHECK(check_roster(roster).has_value());
   format::Envelope envelope;
   envelope.body = format::encode_roster(roster);
-  envelope.signature = crypto::ed25519_sign(owner_seed, format::signed_message(format::kRosterMagic, vault, envelope.body));
+  envelope.signature =
+      crypto::ed25519_sign(owner_seed, format::signed_message(format::kRosterMagic, vault, envelope.body));
   return format::encode_envelope(format::kRosterMagic, envelope);
 }
 

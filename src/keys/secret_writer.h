@@ -1,5 +1,5 @@
-// Appends into locked memory of a size known beforehand, for encodings and texts that hold secrets: a growing buffer would leave
-// copies of them behind in ordinary memory. Outgrowing the capacity is our bug.
+// Appends into locked memory of a size known beforehand, for encodings and texts that hold secrets: a growing buffer
+// would leave copies of them behind in ordinary memory. Outgrowing the capacity is our bug.
 #pragma once
 
 #include <cstdint>

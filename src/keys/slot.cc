@@ -84,7 +84,8 @@ Result<Unwrapped> unwrap_private(const Key& secret, const KeySlot& slot, std::st
   SecretBytes plain(kWrappedPlainBytes);
   if (!crypto::Aead().open(kSuite, keys.view().first(32), keys.view().subspan(32), slot_header(slot),
                            wrapped.subspan(kCommitmentBytes), plain.writable()))
-    return fail(ErrorKind::kUnauthentic, "this key slot was changed: it does not open with the key that it was made for");
+    return fail(ErrorKind::kUnauthentic,
+                "this key slot was changed: it does not open with the key that it was made for");
   format::Reader r(plain.view());
   Unwrapped out;
   out.anchor.vault = r.array<16>();
@@ -109,7 +110,8 @@ SecretBytes bundle_message(const TrustAnchor& anchor, const format::MemberId& me
   return std::move(w).finish();
 }
 
-Bytes seal_bundle(const KeyBundle& bundle, const format::PublicKey& slot_key, const Key& owner_seed, const Random& random) {
+Bytes seal_bundle(const KeyBundle& bundle, const format::PublicKey& slot_key, const Key& owner_seed,
+                  const Random& random) {
   CHECK(crypto::ed25519_public(owner_seed) == bundle.owner);
   const SecretBytes encoded = encode_bundle(bundle);
   const crypto::Signature signature =
@@ -125,15 +127,19 @@ Bytes seal_bundle(const KeyBundle& bundle, const format::PublicKey& slot_key, co
 Result<KeyBundle> open_bundle(const KeySlot& slot, const Unwrapped& holder) {
   const TrustAnchor& anchor = holder.anchor;
   Result<SecretBytes> opened = crypto::open_box(holder.private_key, kBoxContext, slot.sealed_bundle);
-  if (!opened) return fail(ErrorKind::kUnauthentic, "the sealed bundle of this key slot was changed, or is for another key");
+  if (!opened)
+    return fail(ErrorKind::kUnauthentic, "the sealed bundle of this key slot was changed, or is for another key");
   format::Reader r(opened->view());
   const crypto::Signature signature = r.array<64>();
   const ByteSpan encoded = r.bytes(r.remaining());
-  if (r.failed() || !crypto::ed25519_verify(anchor.owner, bundle_message(anchor, slot.member, slot.slot_key, encoded).view(), signature))
-    return fail(ErrorKind::kUnauthentic, "the keys in this slot do not come from the vault's owner: somebody put them there");
+  if (r.failed() || !crypto::ed25519_verify(
+                        anchor.owner, bundle_message(anchor, slot.member, slot.slot_key, encoded).view(), signature))
+    return fail(ErrorKind::kUnauthentic,
+                "the keys in this slot do not come from the vault's owner: somebody put them there");
   KeyBundle bundle = TRY(decode_bundle(encoded));
   if (bundle.anchor() != anchor || bundle.member != slot.member || bundle.role != slot.role)
-    return fail(ErrorKind::kUnauthentic, "the keys in this slot are another member's, or of another role or vault, than it says");
+    return fail(ErrorKind::kUnauthentic,
+                "the keys in this slot are another member's, or of another role or vault, than it says");
   return bundle;
 }
 
@@ -150,8 +156,8 @@ KeySlot empty_slot(SlotKind kind, const KeyBundle& bundle, const format::PublicK
 
 // ---- making ----
 
-Result<KeySlot> make_passphrase_slot(const KeyBundle& bundle, const Key& owner_seed, ByteSpan passphrase, crypto::Argon2Cost cost,
-                                     const Random& random) {
+Result<KeySlot> make_passphrase_slot(const KeyBundle& bundle, const Key& owner_seed, ByteSpan passphrase,
+                                     crypto::Argon2Cost cost, const Random& random) {
   if (passphrase.empty()) return fail(ErrorKind::kInvalid, "an empty passphrase protects nothing");
   const Identity pair = make_identity(random);
   KeySlot slot = empty_slot(SlotKind::kPassphrase, bundle, pair.public_key);
@@ -179,17 +185,20 @@ KeyFileSlot make_key_file_slot(const KeyBundle& bundle, const Key& owner_seed, c
 
 Result<KeySlot> make_recipient_slot(const KeyBundle& bundle, const Key& owner_seed, const format::PublicKey& recipient,
                                     const Random& random) {
-  if (!crypto::x25519_is_usable(recipient)) return fail(ErrorKind::kInvalid, "nothing can be sealed to this recipient's key");
+  if (!crypto::x25519_is_usable(recipient))
+    return fail(ErrorKind::kInvalid, "nothing can be sealed to this recipient's key");
   KeySlot slot = empty_slot(SlotKind::kRecipient, bundle, recipient);
   slot.sealed_bundle = seal_bundle(bundle, recipient, owner_seed, random);
   return slot;
 }
 
-Result<KeySlot> reseal_slot(const KeySlot& slot, const format::Member& member, const KeyBundle& bundle, const Key& owner_seed,
-                            const Random& random) {
+Result<KeySlot> reseal_slot(const KeySlot& slot, const format::Member& member, const KeyBundle& bundle,
+                            const Key& owner_seed, const Random& random) {
   CHECK(bundle.member == member.id && bundle.role == member.role);
-  if (slot.member != member.id || slot.role != member.role || slot.kind != member.slot || slot.slot_key != member.slot_key)
-    return fail(ErrorKind::kUnauthentic, "the key slot of \"" + member.name + "\" is not the one that the roster names");
+  if (slot.member != member.id || slot.role != member.role || slot.kind != member.slot ||
+      slot.slot_key != member.slot_key)
+    return fail(ErrorKind::kUnauthentic,
+                "the key slot of \"" + member.name + "\" is not the one that the roster names");
   if (!crypto::x25519_is_usable(member.slot_key))
     return fail(ErrorKind::kInvalid, "nothing can be sealed to the slot key of \"" + member.name + "\"");
   KeySlot renewed = slot;
@@ -201,13 +210,15 @@ Result<KeySlot> reseal_slot(const KeySlot& slot, const format::Member& member, c
 
 bool slot_suits(const KeySlot& slot, const Credential& credential) {
   if (std::holds_alternative<Passphrase>(credential)) return slot.kind == SlotKind::kPassphrase;
-  if (const auto* file = std::get_if<KeyFile>(&credential)) return slot.kind == SlotKind::kKeyFile && slot.member == file->member;
+  if (const auto* file = std::get_if<KeyFile>(&credential))
+    return slot.kind == SlotKind::kKeyFile && slot.member == file->member;
   return slot.kind == SlotKind::kRecipient && slot.slot_key == std::get<Recipient>(credential).identity.public_key;
 }
 
 Result<KeyBundle> open_slot(const KeySlot& slot, const Credential& credential) {
   if (const auto* passphrase = std::get_if<Passphrase>(&credential)) {
-    if (slot.kind != SlotKind::kPassphrase) return fail(ErrorKind::kDenied, "this key slot does not open with a passphrase");
+    if (slot.kind != SlotKind::kPassphrase)
+      return fail(ErrorKind::kDenied, "this key slot does not open with a passphrase");
     const crypto::Argon2Cost cost{.memory_kib = slot.argon2_memory_kib, .passes = slot.argon2_passes};
     const Key secret = TRY(crypto::stretch_password(passphrase->text.view(), slot.argon2_salt, cost));
     const Unwrapped holder = TRY(unwrap_private(secret, slot, "this passphrase does not open the vault"));

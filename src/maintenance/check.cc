@@ -10,12 +10,12 @@ namespace {
 // What a pack costs in the tables of one pass: a row in each, and the room that sorting and growing take.
 constexpr std::uint64_t kBytesAPack = 2 * (sizeof(PackTable::Row) + sizeof(ListTable::Row));
 constexpr std::uint64_t kReaderCacheBytesMin = 16u << 20;
-constexpr std::uint64_t kWorkerBytes = 16u << 20;   // one worker's window, block and plaintext
+constexpr std::uint64_t kWorkerBytes = 16u << 20;  // one worker's window, block and plaintext
 
 std::uint32_t passes_for(const CheckRun& run) {
   std::uint64_t packs = 0;
   for (const SnapshotNote& note : run.snapshots) packs += note.packs;
-  const std::uint64_t budget = std::max<std::uint64_t>(run.options.memory_bytes / 3, 1u << 20);
+  const std::uint64_t budget = std::max<std::uint64_t>(run.options.memory_bytes / 3, kBytesAPack);
   return static_cast<std::uint32_t>(packs * kBytesAPack / budget + 1);
 }
 
@@ -39,29 +39,39 @@ Result<> check_all(CheckRun& run) {
 
 std::string_view check_phase_name(CheckPhase phase) {
   switch (phase) {
-    case CheckPhase::kControl: return "checking keys and rosters";
-    case CheckPhase::kSnapshots: return "checking snapshots";
-    case CheckPhase::kPacks: return "checking packs";
-    case CheckPhase::kData: return "reading data";
-    case CheckPhase::kTrees: return "reading trees";
-    case CheckPhase::kObjects: return "looking for leftovers";
+    case CheckPhase::kControl:
+      return "checking keys and rosters";
+    case CheckPhase::kSnapshots:
+      return "checking snapshots";
+    case CheckPhase::kPacks:
+      return "checking packs";
+    case CheckPhase::kData:
+      return "reading data";
+    case CheckPhase::kTrees:
+      return "reading trees";
+    case CheckPhase::kObjects:
+      return "looking for leftovers";
   }
   return "";
 }
 
-Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& options, CheckProgress& progress, const CancelToken& cancel) {
+Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& options, CheckProgress& progress,
+                                const CancelToken& cancel) {
   if (options.read_data_percent > 100) return fail(ErrorKind::kInvalid, "a percentage is between 0 and 100");
   CheckRun run{.vault = vault, .options = options, .progress = progress, .cancel = cancel};
   run.workers = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
-  run.workers = static_cast<unsigned>(std::clamp<std::uint64_t>(options.memory_bytes / 2 / kWorkerBytes, 1, run.workers));
+  run.workers =
+      static_cast<unsigned>(std::clamp<std::uint64_t>(options.memory_bytes / 2 / kWorkerBytes, 1, run.workers));
   if (vault.keys().can_read()) {
     run.reader = TRY(vault::ChunkReader::create(vault, std::max(options.memory_bytes / 4, kReaderCacheBytesMin)));
   } else {
     run.report.not_checked.push_back(
-        "This key cannot read backups: trees were not opened, and blocks were compared with their hashes only, not decrypted. Check with a reader's key to know that files can be restored.");
+        "This key cannot read backups: trees were not opened, and blocks were compared with their hashes only, not "
+        "decrypted. Check with a reader's key to know that files can be restored.");
   }
   if (options.read_data_percent == 0)
-    run.report.not_checked.push_back("The contents of packs were not read: only that packs are there, with the right length and directory.");
+    run.report.not_checked.push_back(
+        "The contents of packs were not read: only that packs are there, with the right length and directory.");
   else if (options.read_data_percent < 100)
     run.report.not_checked.push_back(
         fmt::format("Only {} % of the packs were read (sample {}).", options.read_data_percent, options.sample_seed));

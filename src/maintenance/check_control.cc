@@ -35,7 +35,8 @@ Result<> check_rosters(CheckRun& run) {
     const auto verify = [&]() -> Result<> {
       const std::optional<format::Roster> before = std::exchange(previous, std::nullopt);
       const Bytes envelope = TRY(get_control(run, object));
-      format::Roster roster = TRY(keys::verify_roster(envelope, run.vault.keys().anchor(), run.vault.roster().vault_description));
+      format::Roster roster =
+          TRY(keys::verify_roster(envelope, run.vault.keys().anchor(), run.vault.roster().vault_description));
       if (roster.version != version)
         return fail(ErrorKind::kUnauthentic, fmt::format("it holds version {} of the roster", roster.version));
       const keys::RosterMark before_mark = std::exchange(previous_mark, keys::mark_of(roster, envelope));
@@ -53,19 +54,23 @@ void check_key_slot(CheckRun& run, const format::Member& member) {
   const auto verify = [&]() -> Result<> {
     const Bytes bytes = TRY(get_control(run, object));
     const format::KeySlot slot = TRY(format::decode_key_slot(bytes));
-    if (slot.member != member.id || slot.slot_key != member.slot_key || slot.kind != member.slot || slot.role != member.role)
+    if (slot.member != member.id || slot.slot_key != member.slot_key || slot.kind != member.slot ||
+        slot.role != member.role)
       return fail(ErrorKind::kUnauthentic, "it is not the slot that the roster names");
     return {};
   };
   if (const Result<> verified = verify(); !verified)
-    run.damage(object, Error(verified.error()).within(fmt::format("the key \"{}\" cannot open the vault", member.name)));
+    run.damage(object,
+               Error(verified.error()).within(fmt::format("the key \"{}\" cannot open the vault", member.name)));
 }
 
 void check_generation_object(CheckRun& run, const std::string& object, std::string_view magic) {
   const auto verify = [&]() -> Result<> {
     const Bytes bytes = TRY(get_control(run, object));
-    const keys::Signed opened = TRY(keys::verify_envelope(magic, bytes, run.vault.keys().anchor(), run.vault.roster(), {}));
-    if (!equal(opened.body, format::encode_empty_generation(0))) return fail(ErrorKind::kCorrupt, "it is not what a new vault has there");
+    const keys::Signed opened =
+        TRY(keys::verify_envelope(magic, bytes, run.vault.keys().anchor(), run.vault.roster(), {}));
+    if (!equal(opened.body, format::encode_empty_generation(0)))
+      return fail(ErrorKind::kCorrupt, "it is not what a new vault has there");
     return {};
   };
   if (const Result<> verified = verify(); !verified) run.damage(object, verified.error());

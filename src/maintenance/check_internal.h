@@ -38,7 +38,7 @@ struct CheckRun {
   CheckProgress& progress;
   const CancelToken& cancel;
   unsigned workers = 1;
-  std::unique_ptr<vault::ChunkReader> reader;      // null when our key cannot read
+  std::unique_ptr<vault::ChunkReader> reader;  // null when our key cannot read
 
   Findings findings{};
   CheckReport report{};                            // counters; only the orchestrating thread writes it
@@ -94,16 +94,17 @@ Result<> check_packs(CheckRun& run, const Part& part, PackTable& table);
 Result<> check_data(CheckRun& run, const PackTable& table);
 // The reference lists of the snapshots, and their trees, batch by batch.
 Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable& table);
-// What lies in the store that nothing names. `table` is of one part; anything but packs is looked at with the first part only.
+// What lies in the store that nothing names. `table` is of one part; anything but packs is looked at with the first
+// part only.
 Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table);
 
 // The trees of up to Mask::kBits snapshots, walked all at once. All vectors are as long as `notes`.
 struct TreeBatch {
   const std::vector<SnapshotNote>& notes;
   const ListTable& lists;
-  const Mask& incomplete;                                        // those whose lists could not be read whole
+  const Mask& incomplete;  // those whose lists could not be read whole
   const std::vector<format::Digest>& list_roots;
-  const std::vector<std::optional<format::ChunkRef>>& roots;     // none: an empty tree, or one that we cannot open
+  const std::vector<std::optional<format::ChunkRef>>& roots;  // none: an empty tree, or one that we cannot open
 };
 Result<> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch);
 

@@ -13,7 +13,7 @@
 namespace coppice::maintenance {
 namespace {
 
-constexpr std::size_t kListPagesMax = 2'000'000;   // whose hashes are remembered, to know what is left over
+constexpr std::size_t kListPagesMax = 2'000'000;  // whose hashes are remembered, to know what is left over
 
 struct Batch {
   std::vector<SnapshotNote> notes;
@@ -38,8 +38,8 @@ void touch_all(CheckRun& run, std::optional<Findings::Id> finding, const Mask& m
   if (finding) mask.each([&](unsigned bit) { run.findings.touch_snapshot(*finding, batch.notes[bit].session); });
 }
 
-// The pages that the batch's lists are made of, each with the snapshots that it is a page of. `incomplete` gets those whose lists
-// cannot be read.
+// The pages that the batch's lists are made of, each with the snapshots that it is a page of. `incomplete` gets those
+// whose lists cannot be read.
 Result<std::map<format::Digest, Mask>> read_list_roots(CheckRun& run, const Batch& batch, Mask& incomplete) {
   std::map<format::Digest, Mask> roots, leaves;
   for (unsigned i = 0; i < batch.list_roots.size(); ++i) roots[batch.list_roots[i]].set(i);
@@ -61,8 +61,9 @@ Result<std::map<format::Digest, Mask>> read_list_roots(CheckRun& run, const Batc
 }
 
 // Fills `lists`. False when there would be more than `rows_max` rows.
-Result<bool> read_list_leaves(CheckRun& run, const Part& part, const Batch& batch, const std::map<format::Digest, Mask>& leaves,
-                              std::size_t rows_max, ListTable& lists, Mask& incomplete) {
+Result<bool> read_list_leaves(CheckRun& run, const Part& part, const Batch& batch,
+                              const std::map<format::Digest, Mask>& leaves, std::size_t rows_max, ListTable& lists,
+                              Mask& incomplete) {
   const std::vector<std::pair<format::Digest, Mask>> pages(leaves.begin(), leaves.end());
   Mutex mutex;
   bool too_many = false;
@@ -95,8 +96,11 @@ void compare_with_packs(CheckRun& run, const Batch& batch, const ListTable& list
   for (const ListTable::Row& row : lists.rows()) {
     const PackTable::Row* pack = table.find(row.pack);
     if (!pack) {
-      touch_all(run, run.findings.add_pack(row.pack, Error(ErrorKind::kNotFound, "a reference list names this pack, but no valid commit records it")),
-                row.snapshots, batch);
+      touch_all(
+          run,
+          run.findings.add_pack(row.pack, Error(ErrorKind::kNotFound,
+                                                "a reference list names this pack, but no valid commit records it")),
+          row.snapshots, batch);
       continue;
     }
     const bool bad = pack->bad || run.findings.any_bad_block();
@@ -104,26 +108,31 @@ void compare_with_packs(CheckRun& run, const Batch& batch, const ListTable& list
       if (!(row.blocks[ordinal / 64] >> (ordinal % 64) & 1)) continue;
       const format::Birth birth{row.pack, static_cast<std::uint16_t>(ordinal)};
       if (!pack->bad && !(pack->blocks[ordinal / 64] >> (ordinal % 64) & 1))
-        touch_all(run, run.findings.add_block(birth, Error(ErrorKind::kCorrupt, "a reference list names this block, but the pack does not hold it")),
-                  row.snapshots, batch);
+        touch_all(
+            run,
+            run.findings.add_block(
+                birth, Error(ErrorKind::kCorrupt, "a reference list names this block, but the pack does not hold it")),
+            row.snapshots, batch);
       else if (bad)
         touch_all(run, run.findings.of(birth), row.snapshots, batch);
-      if (pack->bad) break;   // one finding for the whole pack
+      if (pack->bad) break;  // one finding for the whole pack
     }
   }
 }
 
 void add_to_batch(CheckRun& run, const SnapshotNote& note, Batch& batch) {
   const auto snapshot = run.vault.snapshot(note.session);
-  if (!snapshot) {   // it was whole a moment ago
+  if (!snapshot) {  // it was whole a moment ago
     run.damage(format::snapshot_object(note.session), snapshot.error());
     return;
   }
   batch.notes.push_back(note);
   batch.list_roots.push_back(snapshot->commit.list_root);
-  batch.roots.push_back(snapshot->body ? snapshot->body->root : std::nullopt);
-  if (run.reader && !snapshot->body)
-    run.inform(format::snapshot_object(note.session), "its tree was not opened: it is sealed for an epoch that this key does not hold");
+  // Of a forgotten snapshot the list is read, since it still stands there; its tree is nobody's any more.
+  batch.roots.push_back(snapshot->body && !note.forgotten ? snapshot->body->root : std::nullopt);
+  if (run.reader && !snapshot->body && !note.forgotten)
+    run.inform(format::snapshot_object(note.session),
+               "its tree was not opened: it is sealed for an epoch that this key does not hold");
 }
 
 Batch slice(const Batch& batch, std::size_t begin, std::size_t end) {
@@ -164,7 +173,6 @@ Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable&
   Batch batch;
   for (const SnapshotNote& note : run.snapshots) {
     TRY(run.go_on());
-    if (note.forgotten) continue;
     add_to_batch(run, note, batch);
     if (batch.notes.size() < Mask::kBits) continue;
     TRY(check_batch(run, part, table, batch));

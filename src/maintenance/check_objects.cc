@@ -29,7 +29,8 @@ void tell(CheckRun& run, const Pile& pile, std::string_view one, std::string_vie
   std::string names;
   for (const std::string& sample : pile.samples) names += (names.empty() ? "" : ", ") + render_printable(sample);
   if (pile.count > pile.samples.size()) names += ", ...";
-  run.inform(pile.samples.front(), fmt::format("{} {} ({} bytes) {}: {}", pile.count, pile.count == 1 ? one : many, pile.bytes, why, names));
+  run.inform(pile.samples.front(),
+             fmt::format("{} {} ({} bytes) {}: {}", pile.count, pile.count == 1 ? one : many, pile.bytes, why, names));
 }
 
 bool is_index_in_use(const CheckRun& run, std::string_view name, bool& is_index) {
@@ -56,7 +57,8 @@ bool is_control_object(const CheckRun& run, const std::string& name) {
     return false;
   }
   if (name.starts_with("keys/"))
-    return std::ranges::any_of(run.vault.roster().members, [&](const format::Member& m) { return name.starts_with(format::key_object(m.id)); });
+    return std::ranges::any_of(run.vault.roster().members,
+                               [&](const format::Member& m) { return name.starts_with(format::key_object(m.id)); });
   if (name.starts_with("snapshots/")) return format::parse_snapshot_object(name).has_value();
   if (name.starts_with("forgets/"))
     return format::parse_snapshot_object("snapshots/" + name.substr(std::string_view("forgets/").size())).has_value();
@@ -108,7 +110,8 @@ Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table) 
         !std::ranges::binary_search(run.bad_snapshots, session))
       ++unfinished;
   if (first && unfinished > 0)
-    run.inform("generations/", fmt::format("{} session{} without a snapshot: broken off, or under way", unfinished, unfinished == 1 ? "" : "s"));
+    run.inform("generations/", fmt::format("{} session{} without a snapshot: broken off, or under way", unfinished,
+                                           unfinished == 1 ? "" : "s"));
   if (first) run.report.list_pages = run.list_pages.size();
   return {};
 }

@@ -12,8 +12,8 @@
 namespace coppice::maintenance {
 namespace {
 
-constexpr std::size_t kWindow = 16;                    // commits held at once
-constexpr std::uint32_t kReadBytesMax = 4u << 20;      // of a pack, in one request
+constexpr std::size_t kWindow = 16;                // commits held at once
+constexpr std::uint32_t kReadBytesMax = 4u << 20;  // of a pack, in one request
 
 struct Expected {
   format::PackRecord record;
@@ -26,7 +26,8 @@ PackTable::Row check_pack(CheckRun& run, const Expected& expected) {
   const auto verify = [&]() -> Result<> {
     const packs::PackDirectory directory = TRY(packs::read_pack_directory(run.vault.store(), record.name));
     if (directory.bytes != record.bytes)
-      return fail(ErrorKind::kCorrupt, fmt::format("the pack is {} bytes long instead of {}", directory.bytes, record.bytes));
+      return fail(ErrorKind::kCorrupt,
+                  fmt::format("the pack is {} bytes long instead of {}", directory.bytes, record.bytes));
     if (directory.hash != record.hash) return fail(ErrorKind::kCorrupt, "it is not the pack that the commit names");
     for (const format::PackEntry& entry : directory.entries)
       if (entry.birth.pack == record.name && entry.birth.ordinal < format::kPackBlocksMax)
@@ -59,7 +60,7 @@ std::vector<format::PackName> choose_packs(const CheckRun& run, const PackTable&
   std::vector<format::PackName> chosen;
   chosen.reserve(wanted);
   for (const auto& [rank, pack] : ranked) chosen.push_back(pack);
-  std::ranges::sort(chosen);   // the order in which they were written, more or less
+  std::ranges::sort(chosen);  // the order in which they were written, more or less
   return chosen;
 }
 
@@ -67,29 +68,33 @@ struct DataCounts {
   std::atomic<std::uint64_t> packs{0}, blocks{0}, bytes{0}, plain{0};
 };
 
-void check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block, DataCounts& counts) {
+void check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block,
+                 DataCounts& counts) {
   const auto verify = [&]() -> Result<> {
-    if (crypto::sha256(block) != entry.hash) return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
+    if (crypto::sha256(block) != entry.hash)
+      return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
     if (run.reader) {
       counts.plain += TRY(run.reader->verify_block(entry.birth, block));
       return {};
     }
     const format::BlockHeader header = TRY(format::decode_block_header(block.first(format::kBlockHeaderBytes)));
     const ByteSpan sealed = block.subspan(format::kBlockHeaderBytes);
-    if (header.birth != entry.birth || header.sealed_bytes != sealed.size() || crypto::xxh3_128(sealed) != header.checksum)
+    if (header.birth != entry.birth || header.sealed_bytes != sealed.size() ||
+        crypto::xxh3_128(sealed) != header.checksum)
       return fail(ErrorKind::kCorrupt, "the block's header does not fit it");
     return {};
   };
   counts.blocks += 1;
   const Result<> verified = verify();
   if (verified) return;
-  if (verified.error().kind() == ErrorKind::kDenied) {   // whole, but sealed for an epoch that our key lacks
+  if (verified.error().kind() == ErrorKind::kDenied) {  // whole, but sealed for an epoch that our key lacks
     run.inform(format::pack_object(pack), "not opened: " + verified.error().message());
     return;
   }
   // The block lies here; its name may be that of the pack it was born in.
   if (const auto id = run.findings.add_block(entry.birth, verified.error()); id && entry.birth.pack != pack)
-    run.inform(format::pack_object(pack), fmt::format("the bad block {} of {} lies here", entry.birth.ordinal, format::pack_object(entry.birth.pack)));
+    run.inform(format::pack_object(pack), fmt::format("the bad block {} of {} lies here", entry.birth.ordinal,
+                                                      format::pack_object(entry.birth.pack)));
 }
 
 void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataCounts& counts) {
@@ -105,7 +110,8 @@ void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataC
     // As many whole blocks as one request may bring; at least one.
     std::size_t end = begin;
     std::uint64_t bytes = 0;
-    while (end < entries.size() && (end == begin || bytes + entries[end].bytes <= kReadBytesMax)) bytes += entries[end++].bytes;
+    while (end < entries.size() && (end == begin || bytes + entries[end].bytes <= kReadBytesMax))
+      bytes += entries[end++].bytes;
     window.resize(bytes);
     Result<> got = run.vault.store().get_range(object, entries[begin].offset, window);
     std::uint64_t at = 0;
@@ -139,7 +145,7 @@ Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
     TRY(run.in_parallel(count, kFetchThreads, [&](std::size_t i) {
       const format::SessionId session = run.snapshots[begin + i].session;
       const auto snapshot = run.vault.snapshot(session);
-      if (!snapshot) {   // it was whole a moment ago
+      if (!snapshot) {  // it was whole a moment ago
         run.damage(format::snapshot_object(session), snapshot.error());
         return;
       }
@@ -149,7 +155,8 @@ Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
     std::vector<Expected> expected;
     for (auto& some : named) expected.insert(expected.end(), some.begin(), some.end());
     std::vector<PackTable::Row> rows(expected.size());
-    TRY(run.in_parallel(expected.size(), kFetchThreads, [&](std::size_t i) { rows[i] = check_pack(run, expected[i]); }));
+    TRY(run.in_parallel(expected.size(), kFetchThreads,
+                        [&](std::size_t i) { rows[i] = check_pack(run, expected[i]); }));
     for (const PackTable::Row& row : rows) table.add(row);
   }
   table.settle();
@@ -169,7 +176,8 @@ Result<> check_data(CheckRun& run, const PackTable& table) {
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     Bytes window;
-    for (std::size_t i; (i = next.fetch_add(1)) < chosen.size() && run.go_on();) read_pack(run, chosen[i], window, counts);
+    for (std::size_t i; (i = next.fetch_add(1)) < chosen.size() && run.go_on();)
+      read_pack(run, chosen[i], window, counts);
   };
   {
     std::vector<std::jthread> helpers;

@@ -1,7 +1,7 @@
 // Commits, forgets, claims and index runs: everything that hangs on a session's name.
 //
-// The list of snapshots is a hint. What a commit says about the one before it in its lineage is evidence: a snapshot that was
-// removed behind everybody's back is missed by its successor.
+// The list of snapshots is a hint. What a commit says about the one before it in its lineage is evidence: a snapshot
+// that was removed behind everybody's back is missed by its successor.
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 using format::SessionId;
 
-constexpr std::size_t kWindow = 64;               // commits held at once
+constexpr std::size_t kWindow = 64;  // commits held at once
 constexpr std::size_t kRunReadBytes = 1u << 20;
 
 // What one commit brings to the check, taken out of it at once so that the commit need not be kept.
@@ -33,8 +33,12 @@ Visit visit_session(CheckRun& run, SessionId session) {
     return visit;
   }
   const format::Commit& commit = snapshot->commit;
-  SnapshotNote note{.session = session, .hash = snapshot->commit_hash, .signer = snapshot->signer, .sequence = commit.sequence,
-                    .previous_session = commit.previous_session, .previous = commit.previous,
+  SnapshotNote note{.session = session,
+                    .hash = snapshot->commit_hash,
+                    .signer = snapshot->signer,
+                    .sequence = commit.sequence,
+                    .previous_session = commit.previous_session,
+                    .previous = commit.previous,
                     .packs = static_cast<std::uint32_t>(commit.packs.size())};
   const auto forget = run.vault.forget_of(session);
   const std::string forget_name = format::forget_object(session);
@@ -62,7 +66,8 @@ Result<> visit_all(CheckRun& run, const std::vector<SessionId>& sessions, Runs& 
   for (std::size_t begin = 0; begin < sessions.size(); begin += kWindow) {
     const std::size_t count = std::min(kWindow, sessions.size() - begin);
     std::vector<Visit> visits(count);
-    TRY(run.in_parallel(count, kFetchThreads, [&](std::size_t i) { visits[i] = visit_session(run, sessions[begin + i]); }));
+    TRY(run.in_parallel(count, kFetchThreads,
+                        [&](std::size_t i) { visits[i] = visit_session(run, sessions[begin + i]); }));
     for (std::size_t i = 0; i < count; ++i) {
       Visit& visit = visits[i];
       if (!visit.note) {
@@ -71,7 +76,8 @@ Result<> visit_all(CheckRun& run, const std::vector<SessionId>& sessions, Runs& 
         continue;
       }
       run.snapshots.push_back(*visit.note);
-      for (const format::RunRecord& record : visit.runs) runs.records.emplace(std::pair(record.session, record.number), record);
+      for (const format::RunRecord& record : visit.runs)
+        runs.records.emplace(std::pair(record.session, record.number), record);
       for (const format::RunRecord& record : visit.superseded) runs.superseded.emplace(record.session, record.number);
     }
   }
@@ -84,7 +90,7 @@ Result<std::vector<SessionId>> listed_sessions(CheckRun& run) {
   std::vector<SessionId> sessions;
   TRY(run.vault.store().list("snapshots/", [&](const storage::ObjectInfo& object) -> Result<> {
     if (const auto session = format::parse_snapshot_object(object.name)) sessions.push_back(*session);
-    return {};   // other names are check_objects' business
+    return {};  // other names are check_objects' business
   }));
   std::ranges::sort(sessions);
   sessions.erase(std::ranges::unique(sessions).begin(), sessions.end());
@@ -96,7 +102,8 @@ const SnapshotNote* find_note(const CheckRun& run, SessionId session) {
   return it != run.snapshots.end() && it->session == session ? &*it : nullptr;
 }
 
-// Follows every lineage backwards. A predecessor that the list left out is looked for by name, and visited when it is there.
+// Follows every lineage backwards. A predecessor that the list left out is looked for by name, and visited when it is
+// there.
 Result<> check_lineages(CheckRun& run, Runs& runs) {
   std::set<SessionId> looked_for;
   while (true) {
@@ -107,22 +114,25 @@ Result<> check_lineages(CheckRun& run, Runs& runs) {
       if (const SnapshotNote* before = find_note(run, note.previous_session)) {
         if (before->hash == note.previous) continue;
         if (const auto id = run.damage(name, ErrorKind::kUnauthentic,
-                                       fmt::format("{} follows another commit of that name: it was replaced", format::snapshot_object(note.session))))
+                                       fmt::format("{} follows another commit of that name: it was replaced",
+                                                   format::snapshot_object(note.session))))
           run.findings.touch_snapshot(*id, note.session);
         continue;
       }
-      if (std::ranges::binary_search(run.bad_snapshots, note.previous_session)) continue;   // there, bad, and told
+      if (std::ranges::binary_search(run.bad_snapshots, note.previous_session)) continue;  // there, bad, and told
       if (!looked_for.insert(note.previous_session).second) continue;
       const auto size = run.vault.store().size(name);
       if (size) {
         found.push_back(note.previous_session);
         continue;
       }
-      // Reclaim removes what was forgotten; then its forget may be gone as well as the commit, but never without one having been.
+      // Reclaim removes what was forgotten; then its forget may be gone as well as the commit, but never without one
+      // having been.
       const auto forget = run.vault.forget_of(note.previous_session);
       if (size.error().kind() == ErrorKind::kNotFound && forget && *forget && **forget == note.previous) continue;
       if (const auto id = run.damage(name, size.error().kind(),
-                                     fmt::format("it is missing, though {} follows it and no forget names it", format::snapshot_object(note.session))))
+                                     fmt::format("it is missing, though {} follows it and no forget names it",
+                                                 format::snapshot_object(note.session))))
         run.findings.touch_snapshot(*id, note.previous_session);
     }
     if (found.empty()) return {};
@@ -143,7 +153,8 @@ void check_claim(CheckRun& run, SessionId session) {
       return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}", format::slot_object(claim.session)));
     const SnapshotNote* note = find_note(run, session);
     if (note && note->signer != opened.signer)
-      return fail(ErrorKind::kUnauthentic, fmt::format("{} was signed by another member than claimed the session", format::snapshot_object(session)));
+      return fail(ErrorKind::kUnauthentic, fmt::format("{} was signed by another member than claimed the session",
+                                                       format::snapshot_object(session)));
     return {};
   };
   if (const Result<> verified = verify(); !verified) run.damage(object, verified.error());
@@ -166,7 +177,8 @@ void check_run(CheckRun& run, const format::RunRecord& record, bool superseded) 
   const auto verify = [&]() -> Result<> {
     storage::ObjectStore& store = run.vault.store();
     const std::uint64_t size = TRY(store.size(object));
-    if (size != record.bytes) return fail(ErrorKind::kCorrupt, fmt::format("the index run is {} bytes long instead of {}", size, record.bytes));
+    if (size != record.bytes)
+      return fail(ErrorKind::kCorrupt, fmt::format("the index run is {} bytes long instead of {}", size, record.bytes));
     crypto::Sha256 hash;
     Bytes window;
     for (std::uint64_t at = 0; at < size; at += window.size()) {
@@ -174,12 +186,15 @@ void check_run(CheckRun& run, const format::RunRecord& record, bool superseded) 
       TRY(store.get_range(object, at, window));
       hash.update(window);
     }
-    if (hash.finish() != record.hash) return fail(ErrorKind::kCorrupt, "the index run is not the one that its commit names");
+    if (hash.finish() != record.hash)
+      return fail(ErrorKind::kCorrupt, "the index run is not the one that its commit names");
     return {};
   };
   const Result<> verified = verify();
-  if (verified || (superseded && verified.error().kind() == ErrorKind::kNotFound)) return;   // its entries stand in another one
-  if (const auto id = run.damage(object, Error(verified.error()).within("no data is lost, but duplicates may be stored")))
+  if (verified || (superseded && verified.error().kind() == ErrorKind::kNotFound))
+    return;  // its entries stand in another one
+  if (const auto id =
+          run.damage(object, Error(verified.error()).within("no data is lost, but duplicates may be stored")))
     run.findings.touch_snapshot(*id, record.session);
 }
 

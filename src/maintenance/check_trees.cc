@@ -1,10 +1,10 @@
 // Trees: many snapshots walked at once.
 //
-// Neighbouring snapshots share nearly all of their nodes. At every path the snapshots are grouped by the node that they have there; a
-// node is opened once for its group, and every chunk that it names is looked up in the reference lists of all snapshots of the
-// group together (a bit for each). So a thousand snapshots of a tree cost what their differences cost, and still each of them is
-// checked whole. Nothing that was visited needs to be remembered for that; a small table that forgets saves walking the same node
-// again where it hangs at several paths.
+// Neighbouring snapshots share nearly all of their nodes. At every path the snapshots are grouped by the node that they
+// have there; a node is opened once for its group, and every chunk that it names is looked up in the reference lists of
+// all snapshots of the group together (a bit for each). So a thousand snapshots of a tree cost what their differences
+// cost, and still each of them is checked whole. Nothing that was visited needs to be remembered for that; a small
+// table that forgets saves walking the same node again where it hangs at several paths.
 //
 // The stack is on the heap: a hostile tree may be 65,536 levels deep.
 
@@ -19,8 +19,8 @@ namespace {
 
 using format::ChunkRef;
 
-// Directories collected from one before walking into them. Beyond that a directory is walked piecemeal, and loses its grouping, so
-// that memory stays bounded.
+// Directories collected from one before walking into them. Beyond that a directory is walked piecemeal, and loses its
+// grouping, so that memory stays bounded.
 constexpr std::size_t kChildrenMax = 8192, kChildrenMaxDeep = 32, kDeep = 64;
 constexpr std::size_t kVisitedSlots = 1u << 16;
 
@@ -38,8 +38,8 @@ struct Frame {
   std::size_t path_bytes = 0;
   std::vector<Group> groups;
   std::size_t group = 0;
-  std::optional<vault::DirectoryCursor> cursor;               // of groups[group], when begun
-  std::vector<std::optional<Findings::Id>> bad_chunks;        // of the open page's chunk table; empty: none is bad
+  std::optional<vault::DirectoryCursor> cursor;         // of groups[group], when begun
+  std::vector<std::optional<Findings::Id>> bad_chunks;  // of the open page's chunk table; empty: none is bad
   std::vector<Child> children;
   std::size_t child = 0;
 };
@@ -77,7 +77,8 @@ class TreeWalk {
   void descend(Frame& frame) {
     const std::string& name = frame.children[frame.child].name;
     if (frames_.size() > format::kTreeDepthMax) {
-      run_.damage(format::list_object(batch_.list_roots[0]), ErrorKind::kCorrupt, "a tree is deeper than any tree may be");
+      run_.damage(format::list_object(batch_.list_roots[0]), ErrorKind::kCorrupt,
+                  "a tree is deeper than any tree may be");
       frame.child = frame.children.size();
       return;
     }
@@ -85,9 +86,10 @@ class TreeWalk {
     path_ += name;
     std::vector<Group> groups;
     std::size_t end = frame.child;
-    while (end < frame.children.size() && frame.children[end].name == name) groups.push_back(std::move(frame.children[end++].group));
+    while (end < frame.children.size() && frame.children[end].name == name)
+      groups.push_back(std::move(frame.children[end++].group));
     frame.child = end;
-    Frame& below = frames_.emplace_back();   // a deque: `frame` stays where it is
+    Frame& below = frames_.emplace_back();  // a deque: `frame` stays where it is
     below.path_bytes = path_.size();
     below.groups = std::move(groups);
   }
@@ -107,7 +109,9 @@ class TreeWalk {
         frame.bad_chunks.clear();
         look_up(group.node, group.mask);
         frame.cursor.emplace(*run_.reader, group.node,
-                             [this, &frame](const ChunkRef& page, const std::vector<ChunkRef>& refers_to) { see_page(frame, page, refers_to); });
+                             [this, &frame](const ChunkRef& page, const std::vector<ChunkRef>& refers_to) {
+                               see_page(frame, page, refers_to);
+                             });
       }
       const Result<bool> more = frame.cursor->next(entry_);
       if (!more) {
@@ -123,13 +127,14 @@ class TreeWalk {
   }
 
   static void merge_children(Frame& frame) {
-    if (frame.groups.size() == 1) return;   // in order already, each name once
+    if (frame.groups.size() == 1) return;  // in order already, each name once
     std::ranges::sort(frame.children, [](const Child& a, const Child& b) {
       return std::tie(a.name, a.group.node) < std::tie(b.name, b.group.node);
     });
     std::size_t kept = 0;
     for (std::size_t i = 0; i < frame.children.size(); ++i) {
-      if (kept > 0 && frame.children[kept - 1].name == frame.children[i].name && frame.children[kept - 1].group.node == frame.children[i].group.node) {
+      if (kept > 0 && frame.children[kept - 1].name == frame.children[i].name &&
+          frame.children[kept - 1].group.node == frame.children[i].group.node) {
         frame.children[kept - 1].group.mask |= frame.children[i].group.mask;
         continue;
       }
@@ -161,7 +166,8 @@ class TreeWalk {
     if (!frame.bad_chunks.empty()) {
       const auto told = told_;
       for (const format::Slice& slice : entry_.slices)
-        if (slice.chunk < frame.bad_chunks.size() && frame.bad_chunks[slice.chunk]) tell_file(*frame.bad_chunks[slice.chunk], mask);
+        if (slice.chunk < frame.bad_chunks.size() && frame.bad_chunks[slice.chunk])
+          tell_file(*frame.bad_chunks[slice.chunk], mask);
       if (told != told_) last_told_.reset();
     }
     if (!entry_.extents.empty()) see_extents(mask);
@@ -191,11 +197,13 @@ class TreeWalk {
     if (whole && bytes != entry_.size)
       if (const auto finding = run_.findings.add_block(
               entry_.extents.front().birth,
-              Error(ErrorKind::kCorrupt, fmt::format("the slices of a file are {} bytes together, the file is {}", bytes, entry_.size))))
+              Error(ErrorKind::kCorrupt,
+                    fmt::format("the slices of a file are {} bytes together, the file is {}", bytes, entry_.size))))
         tell_file(*finding, mask);
   }
 
-  // Checks that the lists of all snapshots in `mask` name the chunk's block. The finding that makes it unreadable, if there is one.
+  // Checks that the lists of all snapshots in `mask` name the chunk's block. The finding that makes it unreadable, if
+  // there is one.
   std::optional<Findings::Id> look_up(const ChunkRef& ref, const Mask& mask) {
     if (part_.covers(ref.birth.pack)) {
       if (!(memo_birth_ == ref.birth)) {
@@ -212,10 +220,11 @@ class TreeWalk {
 
   void not_listed(const format::Birth& birth, const Mask& missing) {
     missing.each([&](unsigned bit) {
-      const auto finding = run_.damage(
-          format::list_object(batch_.list_roots[bit]), ErrorKind::kCorrupt,
-          fmt::format("the reference list of {} does not name {} block {}, which its tree uses: reclaim would take it for garbage",
-                      format::snapshot_object(batch_.notes[bit].session), format::pack_object(birth.pack), birth.ordinal));
+      const auto finding = run_.damage(format::list_object(batch_.list_roots[bit]), ErrorKind::kCorrupt,
+                                       fmt::format("the reference list of {} does not name {} block {}, which its tree "
+                                                   "uses: reclaim would take it for garbage",
+                                                   format::snapshot_object(batch_.notes[bit].session),
+                                                   format::pack_object(birth.pack), birth.ordinal));
       if (!finding) return;
       run_.findings.touch_snapshot(*finding, batch_.notes[bit].session);
       run_.findings.touch_file(*finding, path_ + "/");
@@ -243,7 +252,8 @@ class TreeWalk {
     touch_snapshots(*finding, mask);
   }
 
-  // True when this node was walked before for all these snapshots. Not asked once there is damage: then every path counts.
+  // True when this node was walked before for all these snapshots. Not asked once there is damage: then every path
+  // counts.
   bool was_visited(const Group& group) {
     if (any_bad_) return false;
     Visited& slot = visited_[load_le<std::uint32_t>(group.node.id.bytes) % kVisitedSlots];
@@ -277,6 +287,8 @@ class TreeWalk {
 
 }  // namespace
 
-Result<> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch) { return TreeWalk(run, part, batch).walk(); }
+Result<> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch) {
+  return TreeWalk(run, part, batch).walk();
+}
 
 }  // namespace coppice::maintenance

@@ -34,7 +34,8 @@ struct Frame {
 };
 
 bool same_metadata(const Entry& a, const Entry& b) {
-  return a.mode == b.mode && a.owner == b.owner && a.flags == b.flags && a.project == b.project && a.marks == b.marks && a.xattrs == b.xattrs;
+  return a.mode == b.mode && a.owner == b.owner && a.flags == b.flags && a.project == b.project && a.marks == b.marks &&
+         a.xattrs == b.xattrs;
 }
 
 bool same_slices(const Side& a, const Side& b) {
@@ -49,7 +50,9 @@ bool same_slices(const Side& a, const Side& b) {
     const bool hole_x = x.chunk == format::Slice::kHole, hole_y = y.chunk == format::Slice::kHole;
     if (hole_x != hole_y || x.length != y.length) return false;
     if (hole_x) continue;
-    if (x.offset != y.offset || x.chunk >= chunks_a.size() || y.chunk >= chunks_b.size() || chunks_a[x.chunk].id != chunks_b[y.chunk].id) return false;
+    if (x.offset != y.offset || x.chunk >= chunks_a.size() || y.chunk >= chunks_b.size() ||
+        chunks_a[x.chunk].id != chunks_b[y.chunk].id)
+      return false;
   }
   return true;
 }
@@ -63,7 +66,8 @@ bool same_content(const Side& a, const Side& b) {
 
 class Differ {
  public:
-  Differ(vault::ChunkReader& reader, const ChangeVisitor& each, const CancelToken& cancel) : reader_(reader), each_(each), cancel_(cancel) {}
+  Differ(vault::ChunkReader& reader, const ChangeVisitor& each, const CancelToken& cancel)
+      : reader_(reader), each_(each), cancel_(cancel) {}
 
   Result<> walk(const std::optional<ChunkRef>& before, const std::optional<ChunkRef>& after) {
     TRY(enter(before, after));
@@ -83,14 +87,16 @@ class Differ {
  private:
   Result<> enter(const std::optional<ChunkRef>& before, const std::optional<ChunkRef>& after) {
     if (before == after || (before && after && before->id == after->id)) return {};
-    if (frames_.size() > format::kTreeDepthMax) return fail(ErrorKind::kCorrupt, "the tree is deeper than any tree may be");
+    if (frames_.size() > format::kTreeDepthMax)
+      return fail(ErrorKind::kCorrupt, "the tree is deeper than any tree may be");
     Frame& frame = frames_.emplace_back();
     frame.path_bytes = path_.size();
     TRY(frame.before.open(reader_, before));
     return frame.after.open(reader_, after);
   }
 
-  // Handles the lowest name of both sides, and goes on. The children are entered last: entering makes a new top of the stack.
+  // Handles the lowest name of both sides, and goes on. The children are entered last: entering makes a new top of the
+  // stack.
   Result<> step(Frame& frame) {
     Side &before = frame.before, &after = frame.after;
     const bool in_before = before.have && (!after.have || before.entry.name <= after.entry.name);
@@ -106,8 +112,10 @@ class Differ {
     if (in_before && in_after)
       TRY(tell_pair(before, after));
     else
-      TRY(each_({.path = path_, .kind = in_before ? ChangeKind::kRemoved : ChangeKind::kAdded,
-                 .before = in_before ? &before.entry : nullptr, .after = in_after ? &after.entry : nullptr}));
+      TRY(each_({.path = path_,
+                 .kind = in_before ? ChangeKind::kRemoved : ChangeKind::kAdded,
+                 .before = in_before ? &before.entry : nullptr,
+                 .after = in_after ? &after.entry : nullptr}));
     if (in_before) TRY(before.advance());
     if (in_after) TRY(after.advance());
     return enter(below_before, below_after);
@@ -134,8 +142,8 @@ class Differ {
 
 }  // namespace
 
-Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before, const format::SnapshotBody& after,
-                        const ChangeVisitor& each, const CancelToken& cancel) {
+Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,
+                        const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel) {
   return Differ(reader, each, cancel).walk(before.root, after.root);
 }
 

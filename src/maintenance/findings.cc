@@ -16,14 +16,16 @@ std::string without_prefix(std::string_view message, std::string_view object, st
     const std::string name = fmt::format("{} block {}: ", object, *block);
     if (message.starts_with(name)) return std::string(message.substr(name.size()));
   }
-  while (message.size() > object.size() + 2 && message.starts_with(object) && message.substr(object.size()).starts_with(": "))
+  while (message.size() > object.size() + 2 && message.starts_with(object) &&
+         message.substr(object.size()).starts_with(": "))
     message.remove_prefix(object.size() + 2);
   return std::string(message);
 }
 
 }  // namespace
 
-std::optional<Findings::Id> Findings::add(Severity severity, std::string object, const Error& error, std::optional<std::uint32_t> block) {
+std::optional<Findings::Id> Findings::add(Severity severity, std::string object, const Error& error,
+                                          std::optional<std::uint32_t> block) {
   MutexLock lock(mutex_);
   const auto key = std::pair(object, block ? std::int64_t{*block} : -1);
   if (const auto it = by_object_.find(key); it != by_object_.end()) return it->second;
@@ -35,7 +37,8 @@ std::optional<Findings::Id> Findings::add(Severity severity, std::string object,
   if (records_.size() >= kFindingsMax) return std::nullopt;
   const Id id = static_cast<Id>(records_.size());
   Record& record = records_.emplace_back();
-  record.finding = {.severity = severity, .object = std::move(object), .block = block, .kind = error.kind(), .what = {}};
+  record.finding = {
+      .severity = severity, .object = std::move(object), .block = block, .kind = error.kind(), .what = {}};
   record.finding.what = without_prefix(error.message(), record.finding.object, block);
   by_object_.emplace(key, id);
   return id;

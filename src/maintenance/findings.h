@@ -19,9 +19,10 @@ class Findings {
  public:
   using Id = std::uint32_t;
 
-  // The id of the finding, the one of before when that object (and block) was found bad already. Nothing when there are too many
-  // findings to keep one more: it is counted all the same.
-  std::optional<Id> add(Severity severity, std::string object, const Error& error, std::optional<std::uint32_t> block = {});
+  // The id of the finding, the one of before when that object (and block) was found bad already. Nothing when there are
+  // too many findings to keep one more: it is counted all the same.
+  std::optional<Id> add(Severity severity, std::string object, const Error& error,
+                        std::optional<std::uint32_t> block = {});
   std::optional<Id> add_pack(const format::PackName& pack, const Error& error);
   std::optional<Id> add_block(const format::Birth& birth, const Error& error);
 
@@ -47,7 +48,8 @@ class Findings {
   std::map<std::pair<std::string, std::int64_t>, Id> by_object_ GUARDED_BY(mutex_);
   std::map<format::PackName, Id> bad_packs_ GUARDED_BY(mutex_);
   std::map<format::Birth, Id> bad_blocks_ GUARDED_BY(mutex_);
-  std::uint64_t damage_ GUARDED_BY(mutex_) = 0, information_ GUARDED_BY(mutex_) = 0, unavailable_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t damage_ GUARDED_BY(mutex_) = 0, information_ GUARDED_BY(mutex_) = 0,
+                        unavailable_ GUARDED_BY(mutex_) = 0;
   std::optional<Error> last_unavailable_ GUARDED_BY(mutex_);
 };
 

@@ -60,8 +60,10 @@ void ListTable::settle() {
 
 Mask ListTable::find(const format::Birth& birth) const {
   Mask found;
-  for (auto it = std::ranges::lower_bound(rows_, birth.pack, {}, &Row::pack); it != rows_.end() && it->pack == birth.pack; ++it)
-    if (birth.ordinal < format::kPackBlocksMax && (it->blocks[birth.ordinal / 64] >> (birth.ordinal % 64) & 1)) found |= it->snapshots;
+  for (auto it = std::ranges::lower_bound(rows_, birth.pack, {}, &Row::pack);
+       it != rows_.end() && it->pack == birth.pack; ++it)
+    if (birth.ordinal < format::kPackBlocksMax && (it->blocks[birth.ordinal / 64] >> (birth.ordinal % 64) & 1))
+      found |= it->snapshots;
   return found;
 }
 

@@ -1,4 +1,5 @@
-// Which blocks lie in which pack, and which packs the reference lists of some snapshots name: compact, sorted, searched.
+// Which blocks lie in which pack, and which packs the reference lists of some snapshots name: compact, sorted,
+// searched.
 #pragma once
 
 #include <algorithm>
@@ -24,12 +25,12 @@ class PackTable {
  public:
   struct Row {
     format::PackName pack;
-    format::OrdinalSet blocks{};   // born in this pack and held by it
-    std::uint64_t bytes = 0;       // of the object, as the commit says
-    bool bad = false;              // its directory could not be had: `blocks` means nothing
+    format::OrdinalSet blocks{};  // born in this pack and held by it
+    std::uint64_t bytes = 0;      // of the object, as the commit says
+    bool bad = false;             // its directory could not be had: `blocks` means nothing
   };
   void add(const Row& row) { rows_.push_back(row); }
-  void settle();                   // sorts; rows of one pack become one. Before any find()
+  void settle();  // sorts; rows of one pack become one. Before any find()
   const Row* find(const format::PackName& pack) const;
   const std::vector<Row>& rows() const { return rows_; }
 
@@ -59,13 +60,14 @@ struct Mask {
   template <class F>
   void each(const F& call) const {
     for (unsigned i = 0; i < words.size(); ++i)
-      for (std::uint64_t word = words[i]; word != 0; word &= word - 1) call(i * 64 + static_cast<unsigned>(std::countr_zero(word)));
+      for (std::uint64_t word = words[i]; word != 0; word &= word - 1)
+        call(i * 64 + static_cast<unsigned>(std::countr_zero(word)));
   }
   bool operator==(const Mask&) const = default;
 };
 
-// The reference lists of up to Mask::kBits snapshots in one table: lists of neighbours in time are nearly the same, so a pack has a
-// row for each different set of blocks, and the row says whose lists have it.
+// The reference lists of up to Mask::kBits snapshots in one table: lists of neighbours in time are nearly the same, so
+// a pack has a row for each different set of blocks, and the row says whose lists have it.
 class ListTable {
  public:
   struct Row {
@@ -74,7 +76,7 @@ class ListTable {
     Mask snapshots;
   };
   void add(const Row& row);
-  void settle();                   // before any find(); more rows may follow, then settle() again
+  void settle();  // before any find(); more rows may follow, then settle() again
   // The snapshots whose lists name `birth`.
   Mask find(const format::Birth& birth) const;
   const std::vector<Row>& rows() const { return rows_; }

@@ -14,7 +14,8 @@ Result<PackDirectory> read_named(storage::ObjectStore& store, const format::Pack
   if (directory.bytes < format::kPackFooterBytes + format::kBlockHeaderBytes)
     return fail(ErrorKind::kCorrupt, fmt::format("the pack is {} bytes long, too short to be one", directory.bytes));
   if (directory.bytes > format::kPackBytesMax)
-    return fail(ErrorKind::kCorrupt, fmt::format("the pack is {} bytes long, more than a pack may be", directory.bytes));
+    return fail(ErrorKind::kCorrupt,
+                fmt::format("the pack is {} bytes long, more than a pack may be", directory.bytes));
 
   // The longest directory is 8 KiB: asking for that much at once saves a round trip and costs next to nothing.
   constexpr std::uint64_t kTailBytesMax = format::kPackFooterBytes + format::kPackDirectoryBytesMax;
@@ -22,10 +23,12 @@ Result<PackDirectory> read_named(storage::ObjectStore& store, const format::Pack
   TRY(store.get_range(object, directory.bytes - tail.size(), tail));
   const ByteSpan before_footer = ByteSpan(tail).first(tail.size() - format::kPackFooterBytes);
   const format::PackFooter footer = TRY(format::decode_pack_footer(ByteSpan(tail).last(format::kPackFooterBytes)));
-  if (footer.directory_bytes > before_footer.size()) return fail(ErrorKind::kCorrupt, "the footer names a directory that is too long");
+  if (footer.directory_bytes > before_footer.size())
+    return fail(ErrorKind::kCorrupt, "the footer names a directory that is too long");
   const ByteSpan encoded = before_footer.last(footer.directory_bytes);
   directory.hash = crypto::sha256(format::pack_hash_input(name, encoded));
-  if (directory.hash != footer.hash) return fail(ErrorKind::kCorrupt, "the pack's directory does not match its footer and name");
+  if (directory.hash != footer.hash)
+    return fail(ErrorKind::kCorrupt, "the pack's directory does not match its footer and name");
   directory.entries =
       TRY(format::decode_pack_directory(encoded, directory.bytes - format::kPackFooterBytes - footer.directory_bytes));
   return directory;

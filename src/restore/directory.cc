@@ -44,7 +44,6 @@ DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t 
 
 DirectoryTree::~DirectoryTree() {
   CHECK(root_->references.load() == 1);   // everything else was released
-  if (root_->mode_changed && !root_->wants_attributes) ::fchmod(root_->fd, root_->mode_before);
   finish_attributes(root_);
   ::close(root_->fd);
   delete root_;
@@ -165,7 +164,7 @@ void DirectoryTree::learn_existing(int fd, Directory* directory) {
   if (!metadata_.root() && st.st_uid == metadata_.euid() && (st.st_mode & 0700) != 0700 && ::fchmod(fd, (st.st_mode & 07777) | 0700) == 0)
     directory->mode_changed = true;
   directory->inherits_acl = ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0) > 0;
-  if (metadata_.root() && directory->wants_attributes) metadata_.take_off_guards(fd);   // they come back when the directory is finished
+  if (metadata_.root() && takes_attributes(*directory)) metadata_.take_off_guards(fd);   // they come back when the directory is finished
 }
 
 // ---- the end of a directory ----
@@ -190,7 +189,7 @@ void DirectoryTree::finish(Directory* directory) {
 
 void DirectoryTree::finish_attributes(Directory* directory) {
   const bool restore_mode = directory->existed && directory->mode_changed;
-  if (!directory->wants_attributes && !restore_mode) return;
+  if (!takes_attributes(*directory) && !restore_mode) return;
   directory->references.store(2, std::memory_order_relaxed);   // the pin's own must not be the last again
   auto pin = this->pin(directory);
   if (!pin) {
@@ -201,7 +200,7 @@ void DirectoryTree::finish_attributes(Directory* directory) {
   const int fd = pin->fd();
   // Afterwards the way up may be barred for us; and where a deep chain is finished, no directory must be found from the top again.
   if (directory->parent) open_parent_from(directory, fd);
-  if (!directory->wants_attributes) {
+  if (!takes_attributes(*directory)) {
     ::fchmod(fd, directory->mode_before);
   } else {
     struct stat st{};

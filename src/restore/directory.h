@@ -29,7 +29,8 @@ struct Directory {
   std::string name;                  // of the root: the snapshot's path that the target stands for
   std::unique_ptr<Arena> arena;      // of the attributes' strings, when there are any
   Attributes attributes;
-  bool wants_attributes = false;     // the snapshot tells them, and they are chosen
+  bool wants_attributes = false;     // the snapshot tells them
+  bool chosen = false;               // they are wanted even where the directory existed before; else it is only on the way
   // Set by make(), on the walking thread, before any other thread sees the node.
   bool made = false, failed = false;
   bool existed = false;              // was there before this run
@@ -107,6 +108,7 @@ class DirectoryTree {
   void unlist(Directory* directory) REQUIRES(mutex_);
   void finish(Directory* directory);
   void finish_attributes(Directory* directory);
+  static bool takes_attributes(const Directory& d) { return d.wants_attributes && (d.chosen || !d.existed); }
   void open_parent_from(Directory* child, int child_fd);
 
   Metadata& metadata_;

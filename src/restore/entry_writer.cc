@@ -15,7 +15,6 @@ namespace {
 
 // From here a file without holes gets its space at once: its blocks may be written in any order, and a full disk is known early.
 constexpr std::uint64_t kPreallocateBytesMin = 64u << 20;
-constexpr std::size_t kPendingMax = 64;   // descriptors of files that wait to be read back
 
 int open_restarting(int dir, const char* name, int flags, mode_t mode = 0) {
   for (;;) {
@@ -82,7 +81,7 @@ void EntryWriter::write_alone(Record& record, const Piece* begin, const Piece* e
   if (prepare_size(record, fd->get()) && write_pieces(record, fd->get(), begin, end) && run_.options.verify) {
     ::sync_file_range(fd->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     pending_.push_back({&record, std::move(*fd), target, begin, end});
-    if (pending_.size() >= kPendingMax) flush_pending();
+    if (pending_.size() >= run_.pending_max) flush_pending();
     return;
   }
   finish_file(record, std::move(*fd), target, 0);
@@ -101,7 +100,7 @@ void EntryWriter::write_shared(Record& record, const Piece* begin, const Piece* 
     if (run_.options.verify) {
       ::sync_file_range(fd, static_cast<off64_t>(begin->at), 0, SYNC_FILE_RANGE_WRITE);
       pending_.push_back({&record, {}, {}, begin, end});
-      if (pending_.size() >= kPendingMax) flush_pending();
+      if (pending_.size() >= run_.pending_max) flush_pending();
       return;
     }
   }

@@ -25,6 +25,7 @@ void EntryWriter::make_node(Record& record) {
     refresh(record);
     return close_record(record);
   }
+  if (record.action == Action::kCheck) return compare_existing(record, nullptr, nullptr);
   Target target = target_of(record);
   if (record.attributes.plain_file()) {
     auto fd = create_file(record, target, run_.metadata.creation_mode(record.attributes));

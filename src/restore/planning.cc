@@ -52,12 +52,14 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
   }
   struct stat st{};
   if (::fstatat(pin_.fd(), entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return Action::kCreate;   // or its creation tells why not
-  const auto leave = [&] {
-    if (link) {
-      link->device = st.st_dev;
-      link->inode = st.st_ino;
-      link->state.store(LinkTarget::State::kThere, std::memory_order_release);
-    }
+  const auto settle = [&] {
+    if (!link) return;
+    link->device = st.st_dev;
+    link->inode = st.st_ino;
+    link->state.store(LinkTarget::State::kThere, std::memory_order_release);
+  };
+  const auto leave = [&]() -> std::optional<Action> {
+    settle();
     if (entry.type == EntryType::kFile) run_.collector.count_file(entry.size, 0, true);
     else run_.collector.count_other();
     return std::nullopt;
@@ -69,7 +71,7 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
                                 entry.xattrs.empty() && entry.flags == 0 && entry.project == 0;
   switch (entry.type) {
     case EntryType::kFile:
-      if (entry.marks & format::kMarkUnreadable) return Action::kRefresh;   // an old content is better than none
+      if (entry.marks & format::kMarkUnreadable) return settle(), std::nullopt;   // an old content is better than none
       if (static_cast<std::uint64_t>(st.st_size) != entry.size || !same_time(st, entry.mtime)) return Action::kReplace;
       if (run_.options.verify && has_content) return Action::kCheck;
       return attributes_right ? leave() : std::optional(Action::kRefresh);
@@ -86,7 +88,7 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
   }
 }
 
-Result<> Walker::plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, bool again, LinkTarget* link) {
+void Walker::plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, bool again, LinkTarget* link) {
   if (entry.links > 1 && !again) {
     const HardLinks::Seen seen = run_.links.see(entry, directory);
     if (!seen.first) {
@@ -95,21 +97,20 @@ Result<> Walker::plan(Directory* directory, const format::Entry& entry, const st
                                 entry.type == EntryType::kFile, seen.target});
       window_->count_entry();
       submit_when_due();
-      return {};
+      return;
     }
     link = seen.target;
   }
   const bool content = entry.type == EntryType::kFile && (!entry.slices.empty() || !entry.extents.empty());
   const std::optional<Action> action = again ? Action::kReplace : look(directory, entry, link, content);
+  if (entry.type == EntryType::kFile && (entry.marks & format::kMarkUnreadable))
+    run_.collector.fail(Where{directory, entry.name}.path(), action ? "it could not be read when it was backed up: restored without content"
+                                                                    : "it could not be read when it was backed up: what is there was left alone");
   if (!action) {
     if (link) run_.links.release(link);
-    return {};
+    return;
   }
-  if (entry.type == EntryType::kFile && (entry.marks & format::kMarkUnreadable))
-    run_.collector.fail(Where{directory, entry.name}.path(), *action == Action::kRefresh
-                            ? "it could not be read when it was backed up: the content that is there was left alone"
-                            : "it could not be read when it was backed up: restored without content");
-  else if (entry.marks & format::kMarkChangedWhileRead)
+  if (entry.marks & format::kMarkChangedWhileRead)
     run_.collector.warn(Where{directory, entry.name}.path(), "it changed while it was backed up: its content may mix two states");
 
   if (content && *action != Action::kRefresh) {
@@ -124,7 +125,6 @@ Result<> Walker::plan(Directory* directory, const format::Entry& entry, const st
   window_->nodes.push_back(record);
   window_->count_entry();
   submit_when_due();
-  return {};
 }
 
 void Walker::fill_record(Record& record, Directory* directory, const format::Entry& entry, Action action, LinkTarget* link, Arena& arena) {
@@ -152,7 +152,7 @@ bool Walker::add_slice(Record& record, std::uint64_t& at, const format::ChunkRef
   return true;
 }
 
-Result<> Walker::plan_content(Record& record, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+void Walker::plan_content(Record& record, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
   const std::size_t first = window_->pieces.size();
   std::uint64_t at = 0;
   bool sound = true;
@@ -168,7 +168,7 @@ Result<> Walker::plan_content(Record& record, const format::Entry& entry, const 
       run_.links.release(record.link);
     }
     run_.directories.release(record.directory);
-    return {};
+    return;
   }
   const std::size_t count = window_->pieces.size() - first;
   if (count == 0) {
@@ -182,11 +182,10 @@ Result<> Walker::plan_content(Record& record, const format::Entry& entry, const 
   }
   window_->count_entry();
   submit_when_due();
-  return {};
 }
 
 // A file whose list of slices has pages of its own may not fit a window: its record stands alone, and windows are submitted on the way.
-Result<> Walker::plan_huge(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, Action action, LinkTarget* link) {
+void Walker::plan_huge(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, Action action, LinkTarget* link) {
   auto* huge = new HugeFile{};
   Record& record = huge->record;
   fill_record(record, directory, entry, action, link, huge->arena);
@@ -211,8 +210,7 @@ Result<> Walker::plan_huge(Directory* directory, const format::Entry& entry, con
   window_->count_entry();
   own_writer_.finish_pieces(record, 1);
   own_writer_.let_go();
-  if (runner_) submit_when_due();
-  return {};
+  submit_when_due();
 }
 
 }  // namespace coppice::restore

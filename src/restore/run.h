@@ -45,6 +45,7 @@ struct Run {
   HardLinks& links;
   AgainList& again;
   std::uint32_t open_files_max;                // descriptors of files that are under way
+  std::uint32_t pending_max;                   // verify: of files that wait to be read back, per thread
   std::atomic<std::uint32_t> open_files{0};
 };
 

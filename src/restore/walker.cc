@@ -58,23 +58,22 @@ Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
     if (!patterns_.empty()) path_.append("/").append(child.directory->name);
     Frame next{.directory = child.directory, .node = child.node, .inside = child.inside, .path_bytes = path_.size()};
     stack_.push_back(std::move(next));
-    TRY(plan_again());
+    plan_again();
   }
   leave_frames();
   if (!runner_) return {};
   // Files that looked right and are not are known only when their window is done.
-  while (!run_.collector.stopped()) {
+  do {
     submit();
     runner_->finish();
-    TRY(plan_again());
-    if (window_->empty()) break;
-  }
-  submit();
+    plan_again();
+  } while (!window_->empty());
   return {};
 }
 
 Result<> Walker::one(const vault::FoundEntry& found) {
-  TRY(plan(run_.directories.root(), found.entry, found.chunks, false, nullptr));
+  if (runner_) plan(run_.directories.root(), found.entry, found.chunks, false, nullptr);
+  else count_dry(found.entry);
   return walk(std::nullopt);
 }
 
@@ -108,7 +107,8 @@ Result<> Walker::read(Frame& frame) {
       visit_directory(frame, entry);
       return {};
     }
-    return first ? visit(frame, entry, chunks) : Result<>{};
+    if (first) visit(frame, entry, chunks);
+    return {};
   });
   pin_.reset();
   if (!result && frame.more && result.error().message().find(kBatchFull) != std::string::npos) return {};
@@ -147,15 +147,12 @@ bool Walker::chosen(const Frame& frame, const format::Entry& entry) {
   return frame.inside;
 }
 
-Result<> Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
-  if (!format::is_valid_name(entry.name)) {
-    run_.collector.fail(Where{frame.directory, entry.name}.path(), "a name that no file can have: left out");
-    return {};
-  }
-  if (!chosen(frame, entry)) return {};
-  if (!runner_) return count_dry(entry), Result<>{};
-  if (!run_.directories.make(frame.directory)) return {};   // told
-  return plan(frame.directory, entry, chunks, false, nullptr);
+void Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+  if (!format::is_valid_name(entry.name))
+    return run_.collector.fail(Where{frame.directory, entry.name}.path(), "a name that no file can have: left out");
+  if (!chosen(frame, entry)) return;
+  if (!runner_) return count_dry(entry);
+  if (run_.directories.make(frame.directory)) plan(frame.directory, entry, chunks, false, nullptr);   // else told
 }
 
 void Walker::count_dry(const format::Entry& entry) {
@@ -174,13 +171,13 @@ void Walker::submit() {
 }
 
 // Plans what verify found to be wrong. Found again by its path: that is rare, and nothing needs to be kept for the rest.
-Result<> Walker::plan_again() {
+void Walker::plan_again() {
   for (auto& item : run_.again.take()) {
     const Where where{item.directory, item.name};
     if (!run_.collector.stopped()) {
       auto found = vault::find_entry(run_.reader, body_, where.path());
       if (found) {
-        TRY(plan(item.directory, found->entry, found->chunks, true, item.link));
+        plan(item.directory, found->entry, found->chunks, true, item.link);
         item.link = nullptr;   // the record's now
       } else {
         run_.collector.fail(where.path(), found.error().message());
@@ -190,7 +187,6 @@ Result<> Walker::plan_again() {
     if (item.link) run_.links.release(item.link);
     run_.directories.release(item.directory);
   }
-  return {};
 }
 
 }  // namespace coppice::restore

@@ -53,19 +53,19 @@ class Walker {
   };
 
   Result<> read(Frame& frame);
-  Result<> visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
+  void visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
   void visit_directory(Frame& frame, const format::Entry& entry);
   bool chosen(const Frame& frame, const format::Entry& entry);
-  Result<> plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, bool again, LinkTarget* link);
+  void plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, bool again, LinkTarget* link);
   std::optional<Action> look(Directory* directory, const format::Entry& entry, LinkTarget* link, bool has_content);
   Record* new_record(Directory* directory, const format::Entry& entry, Action action, LinkTarget* link);
-  Result<> plan_content(Record& record, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
-  Result<> plan_huge(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, Action action, LinkTarget* link);
+  void plan_content(Record& record, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
+  void plan_huge(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, Action action, LinkTarget* link);
   bool add_slice(Record& record, std::uint64_t& at, const format::ChunkRef* ref, const format::Slice& slice, Arena& arena);
   void fill_record(Record& record, Directory* directory, const format::Entry& entry, Action action, LinkTarget* link, Arena& arena);
   void submit_when_due();
   void submit();
-  Result<> plan_again();
+  void plan_again();
   void count_dry(const format::Entry& entry);
   void leave_frames();
 

@@ -20,10 +20,12 @@ struct ObjectToPut {
 
 Result<> check_slots(const std::vector<format::Member>& members, const std::vector<format::KeySlot>& slots) {
   if (members.size() != slots.size())
-    return fail(ErrorKind::kInvalid, fmt::format("{} members and {} key slots do not belong together", members.size(), slots.size()));
+    return fail(ErrorKind::kInvalid,
+                fmt::format("{} members and {} key slots do not belong together", members.size(), slots.size()));
   for (const format::Member& member : members) {
     const auto slot = std::ranges::find(slots, member.id, &format::KeySlot::member);
-    if (slot == slots.end() || slot->role != member.role || slot->kind != member.slot || slot->slot_key != member.slot_key)
+    if (slot == slots.end() || slot->role != member.role || slot->kind != member.slot ||
+        slot->slot_key != member.slot_key)
       return fail(ErrorKind::kInvalid, fmt::format("there is no key slot for the member \"{}\"", member.name));
   }
   return {};
@@ -47,7 +49,8 @@ Result<std::vector<ObjectToPut>> build_objects(const NewVault& vault, const std:
   std::vector<ObjectToPut> objects;
   objects.push_back({format::plan_object(0), keys::sign_envelope(format::kPlanMagic, vault.id, generation, owner)});
   objects.push_back({format::seal_object(0), keys::sign_envelope(format::kSealMagic, vault.id, generation, owner)});
-  for (const format::KeySlot& slot : slots) objects.push_back({format::key_object(slot.member), format::encode_key_slot(slot)});
+  for (const format::KeySlot& slot : slots)
+    objects.push_back({format::key_object(slot.member), format::encode_key_slot(slot)});
   objects.push_back({format::roster_object(0), std::move(roster_bytes)});
   objects.push_back({std::string(format::kVaultObject), std::move(description_bytes)});
 
@@ -69,10 +72,12 @@ std::unexpected<Error> refuse_taken(storage::ObjectStore& store) {
 }
 
 std::unexpected<Error> refuse_debris(storage::ObjectStore& store, std::string_view object) {
-  return fail(ErrorKind::kConflict,
-              fmt::format("{0} is not empty: {1} is there, but no vault.json. An init that did not finish leaves such objects, and no "
-                          "key to them exists. If no other init is at work, empty {0} and try again, or choose another place",
-                          store.describe(), object));
+  return fail(
+      ErrorKind::kConflict,
+      fmt::format(
+          "{0} is not empty: {1} is there, but no vault.json. An init that did not finish leaves such objects, and no "
+          "key to them exists. If no other init is at work, empty {0} and try again, or choose another place",
+          store.describe(), object));
 }
 
 // A list may be stale; it only lets us refuse before anything is stored. What decides are the puts.
@@ -103,8 +108,10 @@ Result<> create_vault(storage::ObjectStore& store, const NewVault& vault, const 
     }
     const bool last = object.name == format::kVaultObject;
     return std::unexpected(std::move(stored).error().within(
-        last ? "storing vault.json, the last object of a new vault (it may or may not be there now: open the vault to see)"
-             : fmt::format("storing {} (no vault was made; empty {} before the next init)", object.name, store.describe())));
+        last ? "storing vault.json, the last object of a new vault (it may or may not be there now: open the vault to "
+               "see)"
+             : fmt::format("storing {} (no vault was made; empty {} before the next init)", object.name,
+                           store.describe())));
   }
   return {};
 }

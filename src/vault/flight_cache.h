@@ -1,5 +1,5 @@
-// A cache of things that are dear to make: least recently used out first, bounded by bytes, and two threads that want the same thing
-// at once make it once (the second waits for the first: a "flight").
+// A cache of things that are dear to make: least recently used out first, bounded by bytes, and two threads that want
+// the same thing at once make it once (the second waits for the first: a "flight").
 //
 // Failures are not kept: those who waited get the error of the flight they waited for, the next one tries again.
 #pragma once
@@ -91,7 +91,7 @@ class FlightCache {
     Mutex mutex;
     std::uint64_t bytes_max = 0;
     std::uint64_t bytes GUARDED_BY(mutex) = 0;
-    std::list<Kept> order GUARDED_BY(mutex);   // most recently used first
+    std::list<Kept> order GUARDED_BY(mutex);  // most recently used first
     std::unordered_map<Key, typename std::list<Kept>::iterator, Hash> kept GUARDED_BY(mutex);
     std::unordered_map<Key, std::shared_ptr<Flight>, Hash> flights GUARDED_BY(mutex);
   };

@@ -16,7 +16,8 @@ void parallel_for(std::size_t count, unsigned threads, const F& each) {
     for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) each(i);
   };
   std::vector<std::jthread> helpers;
-  const std::size_t wanted = std::min<std::size_t>(threads, count / 2);   // for a handful, a thread costs more than it saves
+  const std::size_t wanted =
+      std::min<std::size_t>(threads, count / 2);  // for a handful, a thread costs more than it saves
   for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
   work();
 }

@@ -1,5 +1,6 @@
-// ChunkReader: from a birth to verified plaintext. Where a block lies stands in its pack's directory, read once and kept compactly;
-// the block itself is one ranged get; then nothing is believed until the seal opened and every chunk's id was computed again.
+// ChunkReader: from a birth to verified plaintext. Where a block lies stands in its pack's directory, read once and
+// kept compactly; the block itself is one ranged get; then nothing is believed until the seal opened and every chunk's
+// id was computed again.
 
 #include "vault/reader.h"
 
@@ -25,7 +26,7 @@ constexpr std::uint64_t kPlacesCacheBytes = 16u << 20;
 constexpr std::uint64_t kBlockShardBytesMin = 24u << 20;
 constexpr unsigned kBlockShardsMax = 16;
 
-std::uint64_t mix(std::uint64_t x) {   // splitmix64's finaliser
+std::uint64_t mix(std::uint64_t x) {  // splitmix64's finaliser
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
   return x ^ (x >> 31);
@@ -42,13 +43,13 @@ struct BirthHash {
 
 struct Place {
   std::uint64_t offset = 0;
-  std::uint32_t bytes = 0;   // 0: no such block
+  std::uint32_t bytes = 0;  // 0: no such block
 };
 
 // A pack directory without what reading does not need: 2 KiB instead of 10.
 struct PackPlaces {
-  std::vector<Place> own;                          // by ordinal
-  std::vector<std::pair<Birth, Place>> adopted;    // blocks that were born elsewhere, by birth
+  std::vector<Place> own;                        // by ordinal
+  std::vector<std::pair<Birth, Place>> adopted;  // blocks that were born elsewhere, by birth
 
   explicit PackPlaces(const packs::PackDirectory& directory) {
     for (const format::PackEntry& entry : directory.entries) {
@@ -76,14 +77,17 @@ struct PackPlaces {
   }
 };
 
-std::string name_block(const Birth& birth) { return fmt::format("{} block {}", format::pack_object(birth.pack), birth.ordinal); }
+std::string name_block(const Birth& birth) {
+  return fmt::format("{} block {}", format::pack_object(birth.pack), birth.ordinal);
+}
 
 format::BlockType type_of(const Birth& birth) {
   return birth.pack.kind == format::PackKind::kTree ? format::BlockType::kTree : format::BlockType::kData;
 }
 
 std::uint64_t memory_of(const DecodedBlock& block) {
-  return sizeof block + block.plain.capacity() + block.chunks.capacity() * (sizeof(format::ChunkEntry) + sizeof(std::uint32_t));
+  return sizeof block + block.plain.capacity() +
+         block.chunks.capacity() * (sizeof(format::ChunkEntry) + sizeof(std::uint32_t));
 }
 
 unsigned shards_for(std::uint64_t cache_bytes) {
@@ -94,7 +98,8 @@ unsigned shards_for(std::uint64_t cache_bytes) {
 
 Result<ByteSpan> DecodedBlock::chunk(const format::ChunkRef& ref) const {
   if (ref.index >= chunks.size() || chunks[ref.index].id != ref.id || chunks[ref.index].length != ref.length)
-    return fail(ErrorKind::kCorrupt, fmt::format("{}: chunk {} is not the one that is looked for", name_block(ref.birth), ref.index));
+    return fail(ErrorKind::kCorrupt,
+                fmt::format("{}: chunk {} is not the one that is looked for", name_block(ref.birth), ref.index));
   return ByteSpan(plain).subspan(offsets[ref.index], ref.length);
 }
 
@@ -104,12 +109,15 @@ struct ChunkReader::State {
     explicit Scratch(const format::VaultId& vault) : opener(vault) {}
     BlockOpener opener;
     Bytes raw;
-    DecodedBlock decoded;   // for verify_block, which keeps nothing
+    DecodedBlock decoded;  // for verify_block, which keeps nothing
   };
 
   State(const Vault& v, std::uint64_t cache_bytes)
-      : vault(v), id_mac(v.keys().id_key->view()), secrets(v.id(), v.keys()),
-        places(kPlacesCacheBytes, 4), blocks(cache_bytes, shards_for(cache_bytes)) {}
+      : vault(v),
+        id_mac(v.keys().id_key->view()),
+        secrets(v.id(), v.keys()),
+        places(kPlacesCacheBytes, 4),
+        blocks(cache_bytes, shards_for(cache_bytes)) {}
 
   std::unique_ptr<Scratch> take_scratch() {
     {
@@ -136,7 +144,8 @@ struct ChunkReader::State {
     }));
     const std::optional<Place> place = pack->find(birth.pack, birth);
     if (!place)
-      return fail(ErrorKind::kCorrupt, fmt::format("{} holds no block {}", format::pack_object(birth.pack), birth.ordinal));
+      return fail(ErrorKind::kCorrupt,
+                  fmt::format("{} holds no block {}", format::pack_object(birth.pack), birth.ordinal));
     return *place;
   }
 

@@ -56,7 +56,7 @@ Result<SessionSecret> derive_session(const format::VaultId& vault, std::uint32_t
 }  // namespace
 
 format::Birth snapshot_birth(format::SessionId session) {
-  return {.pack = {.session = session, .kind = format::PackKind::kData, .sequence = 0x7fffffff}, .ordinal = 0};
+  return {.pack = {.session = session, .kind = format::PackKind::kData, .sequence = format::kSnapshotSequence}, .ordinal = 0};
 }
 
 Result<SessionSecret> SessionSecret::for_writer(const format::VaultId& vault, const keys::EpochKey& epoch,
@@ -81,14 +81,15 @@ void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::
   thread_local Bytes plain;
   plain.clear();
   format::encode_chunk_table(*input.table, plain);
-  const crypto::Digest table_digest = crypto::sha256(plain);
   append(plain, input.payload);
+  // Of everything that will be sealed: the same salt means the same plaintext, whatever compressed it.
+  const crypto::Digest content = crypto::sha256(plain);
 
   BlockHeader header{.suite = static_cast<std::uint8_t>(suite), .type = input.type, .birth = input.birth, .epoch = secret.epoch(),
                      .session_key = secret.session_public()};
   Bytes salt_input = to_bytes(input.random);
   append(salt_input, encoded_birth(input.birth));
-  append(salt_input, table_digest);
+  append(salt_input, content);
   header.salt = crypto::Hmac(secret.key().view()).mac(salt_input);
   header.sealed_bytes = static_cast<std::uint32_t>(plain.size() + crypto::kAeadTagBytes);
 

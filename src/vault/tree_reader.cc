@@ -1,5 +1,5 @@
-// Walking trees. Every page was authenticated and its id recomputed before it comes here, so what is checked is that a writer with a
-// valid key (and a bug, or bad intent) cannot lead a reader astray: order, bounds, kinds of pages, depth.
+// Walking trees. Every page was authenticated and its id recomputed before it comes here, so what is checked is that a
+// writer with a valid key (and a bug, or bad intent) cannot lead a reader astray: order, bounds, kinds of pages, depth.
 
 #include <fmt/format.h>
 
@@ -21,16 +21,19 @@ std::unexpected<Error> bad_page(const ChunkRef& page, std::string_view rule) {
 }
 
 Result<ChunkReader::Chunk> read_page(ChunkReader& reader, const ChunkRef& page) {
-  if (page.birth.pack.kind != format::PackKind::kTree) return bad_page(page, "a tree page is said to lie in a data pack");
+  if (page.birth.pack.kind != format::PackKind::kTree)
+    return bad_page(page, "a tree page is said to lie in a data pack");
   return reader.chunk(page);
 }
 
 // The slices of one page against its chunk table; adds their lengths to `total`.
-Result<> give_slices(const std::vector<format::Slice>& slices, const std::vector<ChunkRef>& chunks, const SliceVisitor& each, std::uint64_t& total) {
+Result<> give_slices(const std::vector<format::Slice>& slices, const std::vector<ChunkRef>& chunks,
+                     const SliceVisitor& each, std::uint64_t& total) {
   for (const format::Slice& slice : slices) {
     const ChunkRef* ref = nullptr;
     if (slice.chunk != format::Slice::kHole) {
-      if (slice.chunk >= chunks.size()) return fail(ErrorKind::kCorrupt, "a slice names a chunk that its page does not have");
+      if (slice.chunk >= chunks.size())
+        return fail(ErrorKind::kCorrupt, "a slice names a chunk that its page does not have");
       ref = &chunks[slice.chunk];
       if (slice.offset > ref->length || slice.length > ref->length - slice.offset)
         return fail(ErrorKind::kCorrupt, "a slice reaches beyond the end of its chunk");
@@ -53,7 +56,7 @@ Result<> DirectoryCursor::open_page(const std::string* first_name) {
   const ChunkReader::Chunk chunk = TRY(read_page(reader_, page_));
   const format::PageKind kind = TRY(within(format::page_kind(chunk.bytes), name_page(page_)));
   if (kind == format::PageKind::kLeaf) {
-    leaf_bytes_ = to_bytes(chunk.bytes);   // a copy: holding the block would hold megabytes for every level of a walk
+    leaf_bytes_ = to_bytes(chunk.bytes);  // a copy: holding the block would hold megabytes for every level of a walk
     leaf_ = TRY(within(format::LeafReader::open(leaf_bytes_), name_page(page_)));
     any_in_leaf_ = false;
     expected_first_.reset();
@@ -61,14 +64,16 @@ Result<> DirectoryCursor::open_page(const std::string* first_name) {
     if (watcher_) watcher_(page_, leaf_->chunks());
     return {};
   }
-  if (kind != format::PageKind::kIndex) return bad_page(page_, "a page of file extents stands where a directory should");
+  if (kind != format::PageKind::kIndex)
+    return bad_page(page_, "a page of file extents stands where a directory should");
   if (levels_.size() >= format::kIndexPageDepthMax) return bad_page(page_, "index pages are nested too deep");
   Level level{.pages = TRY(within(format::decode_index_page_entries(chunk.bytes), name_page(page_)))};
   if (level.pages.empty()) return bad_page(page_, "an index page is empty");
   if (first_name && level.pages.front().first_name != *first_name)
     return bad_page(page_, "an index page does not begin with the name that the page above it says");
   for (std::size_t i = 1; i < level.pages.size(); ++i)
-    if (level.pages[i].first_name <= level.pages[i - 1].first_name) return bad_page(page_, "the names of an index page do not ascend");
+    if (level.pages[i].first_name <= level.pages[i - 1].first_name)
+      return bad_page(page_, "the names of an index page do not ascend");
   if (watcher_) {
     std::vector<ChunkRef> below;
     below.reserve(level.pages.size());
@@ -91,7 +96,7 @@ Result<bool> DirectoryCursor::open_next_page() {
     if (levels_.empty()) return false;
     const format::IndexPageEntry& below = levels_.back().pages[levels_.back().next++];
     page_ = below.page;
-    const std::string first_name = below.first_name;   // open_page may move the level that holds it
+    const std::string first_name = below.first_name;  // open_page may move the level that holds it
     TRY(open_page(&first_name));
   }
   return true;
@@ -99,14 +104,17 @@ Result<bool> DirectoryCursor::open_next_page() {
 
 Result<bool> DirectoryCursor::next_in_leaf(format::Entry& entry) {
   if (!TRY(within(leaf_->next(entry), name_page(page_)))) {
-    if (!any_in_leaf_ && (expected_first_ || !levels_.empty())) return bad_page(page_, "a page of a huge directory is empty");
+    if (!any_in_leaf_ && (expected_first_ || !levels_.empty()))
+      return bad_page(page_, "a page of a huge directory is empty");
     return false;
   }
   if (expected_first_) {
-    if (entry.name != *expected_first_) return bad_page(page_, "a page does not begin with the name that its index says");
+    if (entry.name != *expected_first_)
+      return bad_page(page_, "a page does not begin with the name that its index says");
     expected_first_.reset();
   }
-  if (!any_in_leaf_ && any_name_ && entry.name <= last_name_) return bad_page(page_, "names do not ascend from page to page");
+  if (!any_in_leaf_ && any_name_ && entry.name <= last_name_)
+    return bad_page(page_, "names do not ascend from page to page");
   any_in_leaf_ = any_name_ = true;
   last_name_ = entry.name;
   return true;
@@ -131,7 +139,8 @@ Result<> read_directory(ChunkReader& reader, const ChunkRef& node, const EntryVi
   return {};
 }
 
-Result<> read_slices(ChunkReader& reader, const format::Entry& entry, const std::vector<ChunkRef>& chunks, const SliceVisitor& each) {
+Result<> read_slices(ChunkReader& reader, const format::Entry& entry, const std::vector<ChunkRef>& chunks,
+                     const SliceVisitor& each) {
   std::uint64_t total = 0;
   if (entry.extents.empty()) {
     TRY(give_slices(entry.slices, chunks, each, total));
@@ -146,7 +155,8 @@ Result<> read_slices(ChunkReader& reader, const format::Entry& entry, const std:
     }
   }
   if (total != entry.size && !(entry.marks & format::kMarkUnreadable))
-    return fail(ErrorKind::kCorrupt, fmt::format("the slices of the file are {} bytes together, the file is {}", total, entry.size));
+    return fail(ErrorKind::kCorrupt,
+                fmt::format("the slices of the file are {} bytes together, the file is {}", total, entry.size));
   return {};
 }
 
@@ -159,12 +169,14 @@ Result<std::optional<FoundEntry>> find_in_directory(ChunkReader& reader, ChunkRe
     const format::PageKind kind = TRY(within(format::page_kind(chunk.bytes), name_page(node)));
     if (kind == format::PageKind::kIndex) {
       const auto pages = TRY(within(format::decode_index_page_entries(chunk.bytes), name_page(node)));
-      const auto above = std::ranges::upper_bound(pages, name, {}, [](const format::IndexPageEntry& entry) { return std::string_view(entry.first_name); });
+      const auto above = std::ranges::upper_bound(
+          pages, name, {}, [](const format::IndexPageEntry& entry) { return std::string_view(entry.first_name); });
       if (above == pages.begin()) return std::nullopt;
       node = std::prev(above)->page;
       continue;
     }
-    if (kind != format::PageKind::kLeaf) return bad_page(node, "a page of file extents stands where a directory should");
+    if (kind != format::PageKind::kLeaf)
+      return bad_page(node, "a page of file extents stands where a directory should");
     format::LeafReader leaf = TRY(within(format::LeafReader::open(chunk.bytes), name_page(node)));
     FoundEntry found;
     while (TRY(within(leaf.next(found.entry), name_page(node)))) {

@@ -30,7 +30,9 @@ Result<std::optional<keys::RosterMark>> read_seen(const std::string& path) {
   if (!bytes) return std::unexpected(bytes.error().within("reading what this machine last saw of the vault"));
   const std::string_view text = as_text(*bytes);
   const auto malformed = [&] {
-    return fail(ErrorKind::kCorrupt, fmt::format("{}: not a record of the newest roster seen; remove it if you trust the vault's store", path));
+    return fail(
+        ErrorKind::kCorrupt,
+        fmt::format("{}: not a record of the newest roster seen; remove it if you trust the vault's store", path));
   };
   if (!text.starts_with(kSeenHeader) || !text.ends_with('\n')) return malformed();
   std::string_view rest = text.substr(kSeenHeader.size());
@@ -67,10 +69,12 @@ std::uint32_t listed_roster(storage::ObjectStore& store) {
 }
 
 // The names below `prefix` ("snapshots/", "forgets/") as sessions; those that are none go to `strange`.
-Result<std::vector<SessionId>> list_sessions(storage::ObjectStore& store, std::string_view prefix, std::vector<std::string>& strange) {
+Result<std::vector<SessionId>> list_sessions(storage::ObjectStore& store, std::string_view prefix,
+                                             std::vector<std::string>& strange) {
   std::vector<SessionId> sessions;
   TRY(store.list(prefix, [&](const storage::ObjectInfo& object) -> Result<> {
-    const auto session = format::parse_snapshot_object("snapshots/" + object.name.substr(std::min(prefix.size(), object.name.size())));
+    const auto session =
+        format::parse_snapshot_object("snapshots/" + object.name.substr(std::min(prefix.size(), object.name.size())));
     if (session)
       sessions.push_back(*session);
     else
@@ -82,11 +86,12 @@ Result<std::vector<SessionId>> list_sessions(storage::ObjectStore& store, std::s
   return sessions;
 }
 
-Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bundle, const format::VaultId& vault, const format::Commit& commit) {
+Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bundle, const format::VaultId& vault,
+                                                      const format::Commit& commit) {
   const format::Birth birth = snapshot_birth(commit.session);
   const format::BlockHeader header = TRY(read_block_header(commit.sealed_body, birth, format::BlockType::kSnapshot));
   const keys::EpochKey* epoch = bundle.epoch(header.epoch);
-  if (!epoch || !epoch->private_key) return std::nullopt;   // sealed for others: a fact, not a fault
+  if (!epoch || !epoch->private_key) return std::nullopt;  // sealed for others: a fact, not a fault
   const SessionSecret secret = TRY(SessionSecret::for_reader(vault, *epoch, header.session_key));
   BlockOpener opener(vault);
   DecodedBlock block;
@@ -102,8 +107,9 @@ Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bun
 std::string Snapshot::id() const { return render_hex(commit_hash); }
 std::string Snapshot::short_id() const { return render_hex(ByteSpan(commit_hash).first(6)); }
 
-Result<std::unique_ptr<Vault>> Vault::open(storage::ObjectStore& store, keys::KeyBundle bundle, std::string state_directory,
-                                           const platform::Clock& clock, platform::Entropy& entropy) {
+Result<std::unique_ptr<Vault>> Vault::open(storage::ObjectStore& store, keys::KeyBundle bundle,
+                                           std::string state_directory, const platform::Clock& clock,
+                                           platform::Entropy& entropy) {
   std::unique_ptr<Vault> vault(new Vault(store, std::move(bundle), clock, entropy));
   TRY(vault->load_description());
   if (!state_directory.empty()) {
@@ -120,39 +126,47 @@ Result<> Vault::load_description() {
   if (!bytes && bytes.error().kind() == ErrorKind::kNotFound)
     return fail(ErrorKind::kNotFound, fmt::format("no vault at {}: make one with `coppice init`", store_.describe()));
   if (!bytes) return std::unexpected(bytes.error().within(fmt::format("reading the vault at {}", store_.describe())));
-  description_ = TRY(within(format::decode_vault_description(*bytes), fmt::format("the vault at {}", store_.describe())));
+  description_ =
+      TRY(within(format::decode_vault_description(*bytes), fmt::format("the vault at {}", store_.describe())));
   if (description_.id != bundle_.vault)
-    return fail(ErrorKind::kDenied, fmt::format("this key belongs to vault {}, but {} holds vault {}", render_hex(bundle_.vault),
-                                                store_.describe(), render_hex(description_.id)));
+    return fail(ErrorKind::kDenied,
+                fmt::format("this key belongs to vault {}, but {} holds vault {}", render_hex(bundle_.vault),
+                            store_.describe(), render_hex(description_.id)));
   if (description_.owner != bundle_.owner)
     return fail(ErrorKind::kUnauthentic,
-                fmt::format("{} in {} names another owner than the key at hand: it was replaced", format::kVaultObject, store_.describe()));
+                fmt::format("{} in {} names another owner than the key at hand: it was replaced", format::kVaultObject,
+                            store_.describe()));
   description_hash_ = crypto::sha256(*bytes);
   return {};
 }
 
 Result<> Vault::load_roster() {
-  const std::string seen_path = state_directory_.empty() ? std::string() : platform::join_path(state_directory_, kSeenFile);
+  const std::string seen_path =
+      state_directory_.empty() ? std::string() : platform::join_path(state_directory_, kSeenFile);
   std::optional<keys::RosterMark> seen;
   if (!seen_path.empty()) seen = TRY(read_seen(seen_path));
 
-  // Start as high as we have reason to, then upwards until there is none: only a failed get says that a roster does not exist.
+  // Start as high as we have reason to, then upwards until there is none: only a failed get says that a roster does not
+  // exist.
   std::uint32_t version = seen ? seen->version : 0;
   Result<Bytes> envelope = store_.get(format::roster_object(version), format::kControlObjectBytesMax);
   if (!envelope && envelope.error().kind() == ErrorKind::kNotFound) {
     if (seen)
-      return fail(ErrorKind::kUnauthentic,
-                  fmt::format("this machine has seen {} of this vault, and the store no longer has it: the vault was rolled back or "
-                              "replaced by an older copy. If that was done on purpose, remove {}",
-                              format::roster_object(version), seen_path));
-    return fail(ErrorKind::kCorrupt, fmt::format("{} is missing: the vault is damaged, or was never finished", format::roster_object(version)));
+      return fail(
+          ErrorKind::kUnauthentic,
+          fmt::format(
+              "this machine has seen {} of this vault, and the store no longer has it: the vault was rolled back or "
+              "replaced by an older copy. If that was done on purpose, remove {}",
+              format::roster_object(version), seen_path));
+    return fail(ErrorKind::kCorrupt, fmt::format("{} is missing: the vault is damaged, or was never finished",
+                                                 format::roster_object(version)));
   }
   if (!envelope) return std::unexpected(std::move(envelope).error().within(format::roster_object(version)));
   if (seen && crypto::sha256(*envelope) != seen->digest)
-    return fail(ErrorKind::kUnauthentic,
-                fmt::format("{} is not the one that this machine has seen before: the vault was tampered with, or replaced by another copy. "
-                            "If that was done on purpose, remove {}",
-                            format::roster_object(version), seen_path));
+    return fail(ErrorKind::kUnauthentic, fmt::format("{} is not the one that this machine has seen before: the vault "
+                                                     "was tampered with, or replaced by another copy. "
+                                                     "If that was done on purpose, remove {}",
+                                                     format::roster_object(version), seen_path));
   if (const std::uint32_t listed = listed_roster(store_); listed > version) {
     if (Result<Bytes> hinted = store_.get(format::roster_object(listed), format::kControlObjectBytesMax)) {
       envelope = std::move(hinted);
@@ -166,10 +180,12 @@ Result<> Vault::load_roster() {
     envelope = std::move(next);
     ++version;
   }
-  roster_ = TRY(within(keys::verify_roster(*envelope, bundle_.anchor(), description_hash_), format::roster_object(version)));
+  roster_ =
+      TRY(within(keys::verify_roster(*envelope, bundle_.anchor(), description_hash_), format::roster_object(version)));
   if (roster_.version != version)
     return fail(ErrorKind::kUnauthentic,
-                fmt::format("{} holds version {} of the roster: it was put there by someone else", format::roster_object(version), roster_.version));
+                fmt::format("{} holds version {} of the roster: it was put there by someone else",
+                            format::roster_object(version), roster_.version));
   const keys::RosterMark found = keys::mark_of(roster_, *envelope);
   if (seen) TRY(keys::check_not_older(found, *seen));
   if (!seen_path.empty() && seen != found) TRY(write_seen(seen_path, found));
@@ -184,15 +200,19 @@ Result<> Vault::reconcile_keys() {
 
 Result<> Vault::may_write() const {
   if (revoked_) return fail(ErrorKind::kDenied, "this key has been revoked: it can no longer write to the vault");
-  if (!bundle_.can_write()) return fail(ErrorKind::kDenied, "this key cannot make backups: a writer's or reader's key is needed");
+  if (!bundle_.can_write())
+    return fail(ErrorKind::kDenied, "this key cannot make backups: a writer's or reader's key is needed");
   if (!description_.write_features.empty())
-    return fail(ErrorKind::kUnsupported, fmt::format("writing to this vault takes the feature \"{}\", which this program (format {}) does not have",
-                                                     description_.write_features.front(), format::kFormatVersion));
+    return fail(
+        ErrorKind::kUnsupported,
+        fmt::format("writing to this vault takes the feature \"{}\", which this program (format {}) does not have",
+                    description_.write_features.front(), format::kFormatVersion));
   return {};
 }
 
 Result<Snapshot> Vault::verify_snapshot(SessionId session, ByteSpan object) const {
-  const keys::Signed opened = TRY(keys::verify_envelope(format::kCommitMagic, object, bundle_.anchor(), roster_, session));
+  const keys::Signed opened =
+      TRY(keys::verify_envelope(format::kCommitMagic, object, bundle_.anchor(), roster_, session));
   Snapshot snapshot;
   snapshot.session = session;
   snapshot.commit_hash = crypto::sha256(object);
@@ -200,10 +220,12 @@ Result<Snapshot> Vault::verify_snapshot(SessionId session, ByteSpan object) cons
   snapshot.signer_name = opened.signer_name;
   snapshot.commit = TRY(format::decode_commit(opened.body));
   if (snapshot.commit.session != session)
-    return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}, put under another name", format::snapshot_object(snapshot.commit.session)));
+    return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}, put under another name",
+                                                     format::snapshot_object(snapshot.commit.session)));
   if (snapshot.commit.read_features != 0)
-    return fail(ErrorKind::kUnsupported, fmt::format("reading it takes features (bits {:#x}) that this program (format {}) does not have",
-                                                     snapshot.commit.read_features, format::kFormatVersion));
+    return fail(ErrorKind::kUnsupported,
+                fmt::format("reading it takes features (bits {:#x}) that this program (format {}) does not have",
+                            snapshot.commit.read_features, format::kFormatVersion));
   if (bundle_.can_read()) snapshot.body = TRY(open_body(bundle_, id(), snapshot.commit));
   return snapshot;
 }
@@ -215,10 +237,12 @@ Result<Snapshot> Vault::snapshot(SessionId session) const {
 }
 
 Result<format::Forget> Vault::verify_forget(SessionId session, ByteSpan object) const {
-  const keys::Signed opened = TRY(keys::verify_envelope(format::kForgetMagic, object, bundle_.anchor(), roster_, session));
+  const keys::Signed opened =
+      TRY(keys::verify_envelope(format::kForgetMagic, object, bundle_.anchor(), roster_, session));
   format::Forget forget = TRY(format::decode_forget(opened.body));
   if (forget.session != session)
-    return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}, put under another name", format::forget_object(forget.session)));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("it is a copy of {}, put under another name", format::forget_object(forget.session)));
   return forget;
 }
 
@@ -246,7 +270,7 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
       const auto& commit = *forgets[i];
       if (!commit)
         list.bad.push_back({format::forget_object(names[i]), commit.error()});
-      else if (*commit)   // else: listed, but gone since
+      else if (*commit)  // else: listed, but gone since
         forgotten.emplace(names[i], **commit);
     }
   }
@@ -260,9 +284,11 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
     const auto forget = forgotten.find(sessions[i]);
     if (forget != forgotten.end() && forget->second == result->commit_hash) continue;
     if (forget != forgotten.end())
-      list.bad.push_back({format::forget_object(sessions[i]),
-                          Error(ErrorKind::kUnauthentic, fmt::format("{}: it names another snapshot than the one that stands there, and is not honoured",
-                                                                     format::forget_object(sessions[i])))});
+      list.bad.push_back(
+          {format::forget_object(sessions[i]),
+           Error(ErrorKind::kUnauthentic,
+                 fmt::format("{}: it names another snapshot than the one that stands there, and is not honoured",
+                             format::forget_object(sessions[i])))});
     list.snapshots.push_back(std::move(*result));
   }
   for (std::string& object : strange) {
@@ -276,14 +302,17 @@ Result<> Vault::forget(const Snapshot& snapshot) const {
   const std::string object = format::forget_object(snapshot.session);
   if (revoked_) return fail(ErrorKind::kDenied, "this key has been revoked: it can no longer forget snapshots");
   if (!keys::role_may_sign(bundle_.role, format::kForgetMagic))
-    return fail(ErrorKind::kDenied, "this key may not forget snapshots: a writer's key only adds, so that a stolen one destroys nothing");
-  const format::Forget forget{.session = snapshot.session, .commit = snapshot.commit_hash, .claimed_time = clock_.now()};
+    return fail(ErrorKind::kDenied,
+                "this key may not forget snapshots: a writer's key only adds, so that a stolen one destroys nothing");
+  const format::Forget forget{
+      .session = snapshot.session, .commit = snapshot.commit_hash, .claimed_time = clock_.now()};
   const Bytes envelope = keys::sign_envelope(format::kForgetMagic, id(), format::encode_forget(forget), bundle_);
   const Result<> stored = storage::put_or_confirm(store_, object, envelope);
   if (stored || stored.error().kind() != ErrorKind::kConflict) return within(stored, object);
   // Someone was there first. If they said the same, all is well.
   const Bytes theirs = TRY(within(store_.get(object, format::kControlObjectBytesMax), object));
-  const format::Forget other = TRY(within(verify_forget(snapshot.session, theirs), object + ": the name is taken by what is no valid forget"));
+  const format::Forget other =
+      TRY(within(verify_forget(snapshot.session, theirs), object + ": the name is taken by what is no valid forget"));
   if (other.commit != snapshot.commit_hash)
     return fail(ErrorKind::kConflict, fmt::format("{}: the name is taken by the forget of another commit", object));
   return {};

@@ -160,23 +160,29 @@ void WriterState::store() {
   }
 }
 
-Result<> WriterState::store_pack(OpenPack& pack) {
-  MutexLock lock(pack.mutex);
-  const format::PackRecord record = pack.builder.finish();
+// The pack is complete: nobody else touches it any more, and its lock is held for form's sake, never across a call that takes another.
+Result<> WriterState::store_pack(OpenPack& open) {
+  std::optional<packs::PackBuilder> taken;
+  {
+    MutexLock lock(open.mutex);
+    taken.emplace(std::move(open.builder));
+  }
+  packs::PackBuilder& pack = *taken;
+  const format::PackRecord record = pack.finish();
   const std::string name = format::pack_object(record.name);
   const auto began = std::chrono::steady_clock::now();
-  TRY(within(storage::put_or_confirm(vault.store(), name, pack.builder.bytes()), "storing " + name));
+  TRY(within(storage::put_or_confirm(vault.store(), name, pack.bytes()), "storing " + name));
   // From here the pack is durable: first the journal learns of it, then the index.
-  TRY(journal.append({.pack = record, .chunks = pack.builder.chunks()}));
+  TRY(journal.append({.pack = record, .chunks = pack.chunks()}));
   records.push_back(record);
   ++stats.packs;
   stats.bytes_stored += record.bytes;
-  TRY(index.add_stored(pack.builder.chunks(), session));
+  TRY(index.add_stored(pack.chunks(), session));
   if (options.rate_limit > 0) {
     const auto due = began + std::chrono::microseconds(record.bytes * 1'000'000 / options.rate_limit);
     while (!failed && std::chrono::steady_clock::now() < due) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  packer.give_back(pack.builder.take_buffer());
+  packer.give_back(pack.take_buffer());
   return {};
 }
 
@@ -239,8 +245,7 @@ Result<std::optional<Snapshot>> newest_of_lineage(const Vault& vault, std::strin
 
 Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_view lineage_name, WriterOptions options) {
   const keys::KeyBundle& keys = vault.keys();
-  if (!keys.can_write()) return fail(ErrorKind::kDenied, "this key may not write to the vault: a writer's, reader's or owner's key is needed");
-  if (vault.revoked()) return fail(ErrorKind::kDenied, "this key was removed from the vault: ask its owner for a new one (`coppice key export`)");
+  TRY(vault.may_write());
 
   // What this writer committed before: its runs may be used, its newest snapshot of this lineage is our base.
   const format::Digest lineage = lineage_of(vault, lineage_name);
@@ -359,6 +364,7 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
 
   body.added_plain = s.stats.bytes_new;
   body.added_stored = s.stats.bytes_stored + s.stats.bytes_adopted;
+  TRY(within(format::check_snapshot_body(body), "recording the snapshot"));
   const Bytes plain_body = format::encode_snapshot_body(body);
   format::ChunkTable table;
   for (std::size_t at = 0; at < plain_body.size(); at += format::kChunkBytesMax) {

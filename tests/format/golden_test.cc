@@ -217,7 +217,7 @@ TEST(Golden, KeySlots) {
   slot.argon2_memory_kib = 131072;
   slot.argon2_passes = 3;
   slot.argon2_salt = pattern<16>(3);
-  slot.wrapped_private = to_bytes(pattern<80>(4));
+  slot.wrapped_private = to_bytes(pattern<128>(4));
   slot.sealed_bundle = to_bytes(pattern<145>(5));
   const Bytes bytes = encode_key_slot(slot);
   EXPECT_EQ(*decode_key_slot(bytes), slot);

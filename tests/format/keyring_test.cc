@@ -14,7 +14,10 @@ Member member(std::uint8_t id, std::string name) {
 Bytes with_text(const Roster& roster, std::string_view text, std::string_view by) {
   const Bytes bytes = encode_roster(roster);
   std::string raw(as_text(bytes));
-  raw.replace(raw.find(text), text.size(), by);
+  if (const std::size_t at = raw.find(text); at != std::string::npos)
+    raw.replace(at, text.size(), by);
+  else
+    ADD_FAILURE() << text << " does not stand in the roster";
   return to_bytes(as_bytes(raw));
 }
 
@@ -119,8 +122,10 @@ std::string description_text() {
 Result<VaultDescription> decode_with(std::string_view text, std::string_view by) {
   std::string changed = description_text();
   const std::size_t at = changed.find(text);
-  if (at == std::string::npos) ADD_FAILURE() << text << " does not stand in " << changed;
-  changed.replace(at, text.size(), by);
+  if (at == std::string::npos)
+    ADD_FAILURE() << text << " does not stand in " << changed;
+  else
+    changed.replace(at, text.size(), by);
   return decode_vault_description(as_bytes(changed));
 }
 
@@ -177,9 +182,9 @@ TEST(VaultDescription, Breaches) {
   expect_corrupt(decode_with("\"id\": \"00", "\"id\": \"0"), "id is not");
   expect_corrupt(decode_with("\"id\": \"00", "\"id\": \"AA"), "id is not");
   expect_corrupt(decode_with("\"owner\": \"00", "\"owner\": \"zz"), "owner key is not");
-  expect_corrupt(decode_with("T00:00:00Z", " 00:00:00Z"), "time of creation");
-  expect_corrupt(decode_with("T00:00:00Z", "T00:00:00+01:00"), "time of creation");
-  expect_corrupt(decode_with("T00:00:00Z", ""), "time of creation");
+  expect_corrupt(decode_with("T08:00:00Z", " 08:00:00Z"), "time of creation");
+  expect_corrupt(decode_with("T08:00:00Z", "T08:00:00+01:00"), "time of creation");
+  expect_corrupt(decode_with("T08:00:00Z", ""), "time of creation");
   expect_corrupt(decode_with("}\n", "} x"), "not JSON");
   expect_corrupt(decode_with("coppice", "c\xff\xfe"), "");
   expect_corrupt(decode_vault_description(as_bytes(std::string(60000, '['))), "nested too deeply");

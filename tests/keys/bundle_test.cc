@@ -15,18 +15,25 @@ bool contains(ByteSpan bytes, ByteSpan part) {
   return std::search(bytes.begin(), bytes.end(), part.begin(), part.end()) != bytes.end();
 }
 
-// Computed with another HKDF (Python's hmac) and OpenSSL's command line. A recovery sheet of today depends on each of them.
+// Computed with another HKDF (Python's hmac) and OpenSSL's command line. A recovery sheet of today depends on each of
+// them.
 TEST(Derivation, NeverChanges) {
   const crypto::Key root = fixed_root();
   const format::VaultId vault = fixed_vault();
-  EXPECT_EQ(render_hex(derive_owner_seed(root, vault).view()), "30e1e639be16d7e7faa15dd6a04c29fe49d718784321a0a3d3fda56263886c73");
-  EXPECT_EQ(render_hex(derive_id_key(root, vault).view()), "4863ba3f4341d1a25dd7093af514d7d60ace29f998ee18aa15413ad8a8272cdd");
-  EXPECT_EQ(render_hex(derive_index_key(root, vault).view()), "4ea2a022c47f3661eb2b7703f9db9e2c8235ce1e7a1ee916a38a6b20fbd014ba");
-  EXPECT_EQ(render_hex(derive_epoch_private(root, vault, 1).view()), "23b1ac2d907b82d5630d1e532b06053d6fd94d923b91b8f08f274daf867222c2");
-  EXPECT_EQ(render_hex(derive_epoch_private(root, vault, 2).view()), "9225609ce97f47c43ae6a0a2a4b4313237ed5cf8ef984c037f82ce0aeeaff168");
+  EXPECT_EQ(render_hex(derive_owner_seed(root, vault).view()),
+            "30e1e639be16d7e7faa15dd6a04c29fe49d718784321a0a3d3fda56263886c73");
+  EXPECT_EQ(render_hex(derive_id_key(root, vault).view()),
+            "4863ba3f4341d1a25dd7093af514d7d60ace29f998ee18aa15413ad8a8272cdd");
+  EXPECT_EQ(render_hex(derive_index_key(root, vault).view()),
+            "4ea2a022c47f3661eb2b7703f9db9e2c8235ce1e7a1ee916a38a6b20fbd014ba");
+  EXPECT_EQ(render_hex(derive_epoch_private(root, vault, 1).view()),
+            "23b1ac2d907b82d5630d1e532b06053d6fd94d923b91b8f08f274daf867222c2");
+  EXPECT_EQ(render_hex(derive_epoch_private(root, vault, 2).view()),
+            "9225609ce97f47c43ae6a0a2a4b4313237ed5cf8ef984c037f82ce0aeeaff168");
   const KeyBundle owner = bundle_from_root(root, vault, 1);
   EXPECT_EQ(render_hex(owner.owner), "b5973561be4bc5ab2a12b4e028fb68233e3f677549d302fb617aa9b983f91db9");
-  EXPECT_EQ(render_hex(owner.newest_epoch().public_key), "9fe255d30de65dd4ca939f68b1b2e2adc3e348cf9e2be3ab38c5798429de7304");
+  EXPECT_EQ(render_hex(owner.newest_epoch().public_key),
+            "9fe255d30de65dd4ca939f68b1b2e2adc3e348cf9e2be3ab38c5798429de7304");
   EXPECT_EQ(render_fingerprint(owner.anchor()), "de27 8b8e 9120 10f5 181e 5135 33b8 09f7");
 }
 
@@ -46,8 +53,8 @@ TEST(Fingerprint, IsComparedAsPeopleTypeIt) {
 }
 
 TEST(Bundle, HoldsExactlyWhatItsRoleMay) {
-  const KeyBundle owner = bundle_of(Role::kOwner, 1, 3), reader = bundle_of(Role::kReader, 1, 3), writer = bundle_of(Role::kWriter, 1, 3),
-                  keeper = bundle_of(Role::kKeeper, 1, 3);
+  const KeyBundle owner = bundle_of(Role::kOwner, 1, 3), reader = bundle_of(Role::kReader, 1, 3),
+                  writer = bundle_of(Role::kWriter, 1, 3), keeper = bundle_of(Role::kKeeper, 1, 3);
   EXPECT_TRUE(owner.root && owner.can_read() && owner.epochs.size() == 3);
   EXPECT_TRUE(!reader.root && reader.can_read() && reader.epochs.size() == 3);
   EXPECT_TRUE(!writer.root && writer.can_write() && !writer.can_read() && writer.epochs.size() == 1);
@@ -72,7 +79,8 @@ TEST(Bundle, EncodesNoSecretBeyondItsRole) {
       EXPECT_EQ(contains(bytes.view(), id_key.view()), role != Role::kKeeper);
       EXPECT_EQ(contains(bytes.view(), index_key.view()), role != Role::kKeeper);
       for (std::uint32_t epoch = 1; epoch <= 2; ++epoch)
-        EXPECT_EQ(contains(bytes.view(), derive_epoch_private(root, fixed_vault(), epoch).view()), role == Role::kReader);
+        EXPECT_EQ(contains(bytes.view(), derive_epoch_private(root, fixed_vault(), epoch).view()),
+                  role == Role::kReader);
     }
   }
 }
@@ -97,7 +105,8 @@ TEST(Bundle, SurvivesItsEncoding) {
 TEST(Bundle, RefusesWhatIsCutOrLongerOrAnotherRole) {
   for (const Role role : kRoles) {
     const crypto::SecretBytes bytes = encode_bundle(bundle_of(role, 7, 2));
-    for (std::size_t size = 0; size < bytes.view().size(); ++size) EXPECT_FAILS(decode_bundle(bytes.view().first(size)), kCorrupt);
+    for (std::size_t size = 0; size < bytes.view().size(); ++size)
+      EXPECT_FAILS(decode_bundle(bytes.view().first(size)), kCorrupt);
     Bytes longer = to_bytes(bytes.view());
     longer.push_back(std::byte{0});
     EXPECT_FAILS(decode_bundle(longer), kCorrupt);

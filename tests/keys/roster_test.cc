@@ -1,4 +1,5 @@
-// Rosters: forged, older and ill-formed ones are refused; changes keep the rules; what members sign is checked against them.
+// Rosters: forged, older and ill-formed ones are refused; changes keep the rules; what members sign is checked against
+// them.
 #include "keys/roster.h"
 
 #include <gtest/gtest.h>
@@ -27,8 +28,8 @@ format::PublicKey epoch_key(std::uint32_t number) {
 
 Roster sample() {
   auto roster = first_roster(kDescription,
-                             {member(Role::kOwner, 1, "olga"), member(Role::kReader, 2, "rita"), member(Role::kWriter, 3, "web1"),
-                              member(Role::kKeeper, 4, "store")},
+                             {member(Role::kOwner, 1, "olga"), member(Role::kReader, 2, "rita"),
+                              member(Role::kWriter, 3, "web1"), member(Role::kKeeper, 4, "store")},
                              epoch_key(1));
   EXPECT_OK(roster);
   return *roster;
@@ -49,21 +50,27 @@ TEST(RosterVerify, AcceptsWhatTheOwnerSigned) {
 TEST(RosterVerify, RefusesForgeries) {
   const Roster roster = sample();
   // Signed by somebody else.
-  EXPECT_FAILS(verify_roster(sign_roster(roster, fixed_vault(), key_of("enemy")), fixed_anchor(), kDescription), kUnauthentic);
+  EXPECT_FAILS(verify_roster(sign_roster(roster, fixed_vault(), key_of("enemy")), fixed_anchor(), kDescription),
+               kUnauthentic);
   // Signed by the owner, for another vault.
   format::VaultId other = fixed_vault();
   other[0] ^= std::byte{1};
-  EXPECT_FAILS(verify_roster(sign_roster(roster, other, fixed_owner_seed()), fixed_anchor(), kDescription), kUnauthentic);
+  EXPECT_FAILS(verify_roster(sign_roster(roster, other, fixed_owner_seed()), fixed_anchor(), kDescription),
+               kUnauthentic);
   // Another vault.json.
   EXPECT_FAILS(verify_roster(sign(roster), fixed_anchor(), crypto::sha256(as_bytes("other"))), kUnauthentic);
   // Signed by a member, even one of role owner: a roster is the owner key's.
   format::Envelope envelope{.body = format::encode_roster(roster), .signer = member_id(1)};
-  envelope.signature = crypto::ed25519_sign(key_of("signing 1"), format::signed_message(format::kRosterMagic, fixed_vault(), envelope.body));
-  EXPECT_FAILS(verify_roster(format::encode_envelope(format::kRosterMagic, envelope), fixed_anchor(), kDescription), kUnauthentic);
+  envelope.signature = crypto::ed25519_sign(key_of("signing 1"),
+                                            format::signed_message(format::kRosterMagic, fixed_vault(), envelope.body));
+  EXPECT_FAILS(verify_roster(format::encode_envelope(format::kRosterMagic, envelope), fixed_anchor(), kDescription),
+               kUnauthentic);
   // The owner's signature over another kind of object.
   envelope.signer = {};
-  envelope.signature = crypto::ed25519_sign(fixed_owner_seed(), format::signed_message(format::kPlanMagic, fixed_vault(), envelope.body));
-  EXPECT_FAILS(verify_roster(format::encode_envelope(format::kRosterMagic, envelope), fixed_anchor(), kDescription), kUnauthentic);
+  envelope.signature = crypto::ed25519_sign(fixed_owner_seed(),
+                                            format::signed_message(format::kPlanMagic, fixed_vault(), envelope.body));
+  EXPECT_FAILS(verify_roster(format::encode_envelope(format::kRosterMagic, envelope), fixed_anchor(), kDescription),
+               kUnauthentic);
 }
 
 TEST(RosterVerify, EveryFlippedByteIsRefused) {
@@ -119,8 +126,8 @@ TEST(RosterChange, KeepsTheRules) {
   Member zero = member(Role::kReader, 5, "zero");
   zero.id = {};
   EXPECT_FAILS(with_member_added(roster, m, zero), kInvalid);
-  for (const std::string& name : {std::string(), std::string(65, 'x'), std::string("a\nb"), std::string("\x1b[2J"), std::string("\xff"),
-                                 std::string(" a"), std::string("a ")}) {
+  for (const std::string& name : {std::string(), std::string(65, 'x'), std::string("a\nb"), std::string("\x1b[2J"),
+                                  std::string("\xff"), std::string(" a"), std::string("a ")}) {
     Member named = member(Role::kReader, 5, "x");
     named.name = name;
     EXPECT_FAILS(with_member_added(roster, m, named), kInvalid);
@@ -173,15 +180,17 @@ TEST(Commit, WhoMay) {
 TEST(Envelope, NamesItsSigner) {
   const Roster roster = sample();
   const Bytes body = to_bytes(as_bytes("a commit"));
-  const auto by_writer = verify_envelope(format::kCommitMagic, sign_envelope(format::kCommitMagic, fixed_vault(), body, bundle_of(Role::kWriter, 3)),
-                                         fixed_anchor(), roster, {0, 1});
+  const auto by_writer = verify_envelope(
+      format::kCommitMagic, sign_envelope(format::kCommitMagic, fixed_vault(), body, bundle_of(Role::kWriter, 3)),
+      fixed_anchor(), roster, {0, 1});
   ASSERT_OK(by_writer);
   EXPECT_EQ(by_writer->signer, member_id(3));
   EXPECT_EQ(by_writer->signer_name, "web1");
   EXPECT_EQ(by_writer->role, Role::kWriter);
   EXPECT_TRUE(equal(by_writer->body, body));
   const auto by_owner_key = verify_envelope(
-      format::kSealMagic, sign_envelope(format::kSealMagic, fixed_vault(), body, bundle_from_root(fixed_root(), fixed_vault(), 1)),
+      format::kSealMagic,
+      sign_envelope(format::kSealMagic, fixed_vault(), body, bundle_from_root(fixed_root(), fixed_vault(), 1)),
       fixed_anchor(), roster, {0, 0});
   ASSERT_OK(by_owner_key);
   EXPECT_EQ(by_owner_key->signer, format::MemberId{});
@@ -190,7 +199,8 @@ TEST(Envelope, NamesItsSigner) {
 TEST(Envelope, WhoMaySignWhat) {
   const Roster roster = sample();
   const auto signed_by = [&](Role role, unsigned n, std::string_view magic) {
-    return verify_envelope(magic, sign_envelope(magic, fixed_vault(), as_bytes("body"), bundle_of(role, n)), fixed_anchor(), roster, {0, 0});
+    return verify_envelope(magic, sign_envelope(magic, fixed_vault(), as_bytes("body"), bundle_of(role, n)),
+                           fixed_anchor(), roster, {0, 0});
   };
   EXPECT_OK(signed_by(Role::kReader, 2, format::kForgetMagic));
   EXPECT_FAILS(signed_by(Role::kWriter, 3, format::kForgetMagic), kDenied);   // a stolen writer drops nothing
@@ -200,14 +210,16 @@ TEST(Envelope, WhoMaySignWhat) {
   EXPECT_FAILS(signed_by(Role::kKeeper, 4, format::kCommitMagic), kDenied);
   EXPECT_FAILS(signed_by(Role::kOwner, 1, format::kRosterMagic), kDenied);
   EXPECT_FAILS(signed_by(Role::kReader, 9, format::kCommitMagic), kUnauthentic);  // nobody the roster knows
-  EXPECT_FAILS(signed_by(Role::kReader, 3, format::kForgetMagic), kDenied);       // the roster's role counts, not the bundle's
+  EXPECT_FAILS(signed_by(Role::kReader, 3, format::kForgetMagic),
+               kDenied);  // the roster's role counts, not the bundle's
 }
 
 TEST(Envelope, RevocationVoidsWhatCameAfter) {
   const Roster first = sample();
   const Roster roster = *with_member_revoked(first, mark(first), member_id(2), {1, 4});
   const auto verify = [&](std::string_view magic, SessionId session) {
-    return verify_envelope(magic, sign_envelope(magic, fixed_vault(), as_bytes("body"), bundle_of(Role::kReader, 2)), fixed_anchor(), roster, session);
+    return verify_envelope(magic, sign_envelope(magic, fixed_vault(), as_bytes("body"), bundle_of(Role::kReader, 2)),
+                           fixed_anchor(), roster, session);
   };
   EXPECT_OK(verify(format::kCommitMagic, {1, 3}));
   EXPECT_FAILS(verify(format::kCommitMagic, {1, 4}), kDenied);
@@ -216,7 +228,8 @@ TEST(Envelope, RevocationVoidsWhatCameAfter) {
 
 TEST(Envelope, EveryFlippedByteIsRefused) {
   const Roster roster = sample();
-  const Bytes bytes = sign_envelope(format::kCommitMagic, fixed_vault(), as_bytes("body of a commit"), bundle_of(Role::kReader, 2));
+  const Bytes bytes =
+      sign_envelope(format::kCommitMagic, fixed_vault(), as_bytes("body of a commit"), bundle_of(Role::kReader, 2));
   for (std::size_t at = 0; at < bytes.size(); ++at) {
     Bytes changed = bytes;
     changed[at] ^= std::byte{0x20};
@@ -231,8 +244,9 @@ TEST(Envelope, EveryFlippedByteIsRefused) {
 TEST(Reconcile, BringsAnOwnerUpToDateAndFindsOldSlots) {
   const Roster first = sample();
   const Roster rotated = *with_new_epoch(first, mark(first), epoch_key(2));
-  KeyBundle owner = bundle_of(Role::kOwner, 1), reader = bundle_of(Role::kReader, 2), writer = bundle_of(Role::kWriter, 3),
-            keeper = bundle_of(Role::kKeeper, 4), sheet = bundle_from_root(fixed_root(), fixed_vault(), 1);
+  KeyBundle owner = bundle_of(Role::kOwner, 1), reader = bundle_of(Role::kReader, 2),
+            writer = bundle_of(Role::kWriter, 3), keeper = bundle_of(Role::kKeeper, 4),
+            sheet = bundle_from_root(fixed_root(), fixed_vault(), 1);
   for (KeyBundle* bundle : {&owner, &reader, &writer, &keeper, &sheet}) EXPECT_OK(reconcile_bundle(first, *bundle));
   EXPECT_OK(reconcile_bundle(rotated, owner));
   EXPECT_EQ(owner.newest_epoch().number, 2u);
@@ -249,7 +263,8 @@ TEST(Reconcile, BringsAnOwnerUpToDateAndFindsOldSlots) {
 
 TEST(Reconcile, RefusesStrangersTheRevokedAndOtherKeys) {
   const Roster first = sample();
-  KeyBundle stranger = bundle_of(Role::kReader, 9), other_role = bundle_of(Role::kReader, 3), reader = bundle_of(Role::kReader, 2);
+  KeyBundle stranger = bundle_of(Role::kReader, 9), other_role = bundle_of(Role::kReader, 3),
+            reader = bundle_of(Role::kReader, 2);
   KeyBundle other_key = make_bundle(fixed_root(), fixed_vault(), Role::kReader, member_id(2), key_of("x"), 1);
   EXPECT_FAILS(reconcile_bundle(first, stranger), kDenied);
   EXPECT_FAILS(reconcile_bundle(first, other_role), kUnauthentic);
@@ -257,7 +272,8 @@ TEST(Reconcile, RefusesStrangersTheRevokedAndOtherKeys) {
   const Roster revoked = *with_member_revoked(first, mark(first), member_id(2), {0, 0});
   EXPECT_FAILS(reconcile_bundle(revoked, reader), kDenied);
   KeyBundle other_root = make_bundle(key_of("r"), fixed_vault(), Role::kKeeper, member_id(4), key_of("signing 4"), 1);
-  EXPECT_OK(reconcile_bundle(first, other_root));  // a keeper holds no epoch to compare; its anchor was checked when it was opened
+  EXPECT_OK(reconcile_bundle(
+      first, other_root));  // a keeper holds no epoch to compare; its anchor was checked when it was opened
 }
 
 }  // namespace

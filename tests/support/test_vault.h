@@ -18,7 +18,7 @@
 
 namespace coppice::testing {
 
-using Files = std::map<std::string, std::string>;   // "a/b" -> content
+using Files = std::map<std::string, std::string>;  // "a/b" -> content
 
 struct TestVault {
   explicit TestVault(std::uint64_t seed = 1) : entropy(seed) {
@@ -26,15 +26,16 @@ struct TestVault {
     random(vault.root.writable());
     using format::Role;
     std::vector<format::KeySlot> slots;
-    for (const auto& [role, name] : {std::pair(Role::kOwner, "owner"), std::pair(Role::kReader, "reader"), std::pair(Role::kWriter, "writer"),
-                                     std::pair(Role::kKeeper, "keeper")}) {
+    for (const auto& [role, name] : {std::pair(Role::kOwner, "owner"), std::pair(Role::kReader, "reader"),
+                                     std::pair(Role::kWriter, "writer"), std::pair(Role::kKeeper, "keeper")}) {
       format::MemberId id;
       random(id);
       crypto::Key signing;
       random(signing.writable());
       ids[role] = id;
       seeds[role] = signing.duplicate();
-      const keys::KeyBundle bundle = keys::make_bundle(vault.root, vault.id, role, id, std::move(signing), keys::kFirstEpoch);
+      const keys::KeyBundle bundle =
+          keys::make_bundle(vault.root, vault.id, role, id, std::move(signing), keys::kFirstEpoch);
       slots.push_back(keys::make_key_file_slot(bundle, owner_seed(), filler()).slot);
       members.push_back(keys::describe_member(bundle, slots.back(), name, clock.now()));
     }
@@ -55,8 +56,8 @@ struct TestVault {
   }
 
   // Backs `files` up as `role`.
-  vault::Snapshot back_up(const Files& files, format::Role role = format::Role::kReader, std::string_view lineage = "host /",
-                          std::size_t leaf_entries_max = 1000000) {
+  vault::Snapshot back_up(const Files& files, format::Role role = format::Role::kReader,
+                          std::string_view lineage = "host /", std::size_t leaf_entries_max = 1000000) {
     auto opened = open(role);
     EXPECT_OK(opened);
     auto writer = vault::Writer::begin(**opened, lineage, {.workers = 1, .memory_bytes = 64u << 20});
@@ -88,6 +89,8 @@ struct TestVault {
     }
     for (const auto& [name, content] : here) {
       format::Entry entry{.name = name, .mode = 0644, .size = content.size(), .mtime = {1000, 0}};
+      entry.ctime.seconds =
+          crypto::xxh3_64(as_bytes(content)) % 1'000'000;  // as a file system would: another content, another ctime
       if (!content.empty()) {
         auto ticket = std::make_shared<vault::ChunkTicket>();
         EXPECT_OK(writer.put_data(to_bytes(as_bytes(content)), ticket));

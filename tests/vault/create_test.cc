@@ -1,4 +1,5 @@
-// Goal: whenever vault.json is there, the vault is whole and opens; whenever it is not, nothing opens, and the next init says so.
+// Goal: whenever vault.json is there, the vault is whole and opens; whenever it is not, nothing opens, and the next
+// init says so.
 #include "vault/create.h"
 
 #include <gtest/gtest.h>
@@ -48,7 +49,8 @@ struct Init {
   Result<> run(storage::ObjectStore& store) const { return create_vault(store, vault, members, slots, clock); }
 };
 
-// Opens the vault as a stranger with the passphrase would: the anchor comes from the slot, all else is checked against it.
+// Opens the vault as a stranger with the passphrase would: the anchor comes from the slot, all else is checked against
+// it.
 void expect_opens(storage::ObjectStore& store, const Init& init) {
   const auto description = store.get(format::kVaultObject, format::kControlObjectBytesMax);
   const auto roster_bytes = store.get(format::roster_object(0), format::kControlObjectBytesMax);
@@ -68,7 +70,8 @@ void expect_opens(storage::ObjectStore& store, const Init& init) {
   ASSERT_OK(decoded);
   EXPECT_EQ(decoded->id, init.vault.id);
   EXPECT_EQ(decoded->owner, bundle->owner);
-  for (const auto& [object, magic] : {std::pair(format::plan_object(0), format::kPlanMagic), std::pair(format::seal_object(0), format::kSealMagic)}) {
+  for (const auto& [object, magic] :
+       {std::pair(format::plan_object(0), format::kPlanMagic), std::pair(format::seal_object(0), format::kSealMagic)}) {
     const auto bytes = store.get(object, format::kControlObjectBytesMax);
     ASSERT_OK(bytes);
     const auto body = keys::verify_envelope(magic, *bytes, bundle->anchor(), *roster, {0, 0});
@@ -136,7 +139,8 @@ TEST(CreateVault, ACrashLeavesNoHalfVault) {
         continue;
       }
       EXPECT_FAILS(again, kConflict);
-      EXPECT_NE(again.error().message().find(there ? "there is a vault" : "empty memory and try again"), std::string::npos)
+      EXPECT_NE(again.error().message().find(there ? "there is a vault" : "empty memory and try again"),
+                std::string::npos)
           << again.error().message();
       EXPECT_EQ(has_vault(store), there);
     }

@@ -1,6 +1,8 @@
-// Goal: what a reader gives out is what was put in; whatever else lies in the store, it says what is wrong with which object.
+// Goal: what a reader gives out is what was put in; whatever else lies in the store, it says what is wrong with which
+// object.
 #include "vault/reader.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -41,31 +43,36 @@ class CountingStore : public storage::ObjectStore {
 };
 
 // Everything below the root, as the files were given.
-Result<Files> read_all(ChunkReader& reader, const std::optional<format::ChunkRef>& node, const std::string& prefix = "") {
+Result<Files> read_all(ChunkReader& reader, const std::optional<format::ChunkRef>& node,
+                       const std::string& prefix = "") {
   Files files;
   if (!node) return files;
-  TRY(read_directory(reader, *node, [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
-    if (entry.type == format::EntryType::kDirectory) {
-      files.merge(TRY(read_all(reader, entry.child, prefix + entry.name + "/")));
-      return {};
-    }
-    std::string& content = files[prefix + entry.name];
-    return read_slices(reader, entry, chunks, [&](const format::ChunkRef* ref, const format::Slice& slice) -> Result<> {
-      if (!ref) {
-        content.append(slice.length, '\0');
-        return {};
-      }
-      const auto chunk = TRY(reader.chunk(*ref));
-      content += as_text(chunk.bytes.subspan(slice.offset, slice.length));
-      return {};
-    });
-  }));
+  TRY(read_directory(reader, *node,
+                     [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
+                       if (entry.type == format::EntryType::kDirectory) {
+                         files.merge(TRY(read_all(reader, entry.child, prefix + entry.name + "/")));
+                         return {};
+                       }
+                       std::string& content = files[prefix + entry.name];
+                       return read_slices(reader, entry, chunks,
+                                          [&](const format::ChunkRef* ref, const format::Slice& slice) -> Result<> {
+                                            if (!ref) {
+                                              content.append(slice.length, '\0');
+                                              return {};
+                                            }
+                                            const auto chunk = TRY(reader.chunk(*ref));
+                                            content += as_text(chunk.bytes.subspan(slice.offset, slice.length));
+                                            return {};
+                                          });
+                     }));
   return files;
 }
 
 Files some_files(int count) {
   Files files;
-  for (int i = 0; i < count; ++i) files[fmt::format("d{}/e/f{:03}", i % 7, i)] = noise(static_cast<std::uint64_t>(i), 1000 + static_cast<std::size_t>(i) * 37);
+  for (int i = 0; i < count; ++i)
+    files[fmt::format("d{}/e/f{:03}", i % 7, i)] =
+        noise(static_cast<std::uint64_t>(i), 1000 + static_cast<std::size_t>(i) * 37);
   return files;
 }
 
@@ -85,7 +92,8 @@ TEST(ChunkReader, GivesBackWhatWasPut) {
 
 TEST(ChunkReader, WantsAReadersKey) {
   TestVault v;
-  for (const Role role : {Role::kWriter, Role::kKeeper}) EXPECT_FAILS(ChunkReader::create(**v.open(role), 1 << 20), kDenied);
+  for (const Role role : {Role::kWriter, Role::kKeeper})
+    EXPECT_FAILS(ChunkReader::create(**v.open(role), 1 << 20), kDenied);
 }
 
 TEST(ChunkReader, ThreadsThatWantOneBlockReadItOnce) {
@@ -101,14 +109,15 @@ TEST(ChunkReader, ThreadsThatWantOneBlockReadItOnce) {
     std::vector<std::jthread> threads;
     for (int i = 0; i < 8; ++i) threads.emplace_back([&] { EXPECT_OK((*reader)->block(root.birth)); });
   }
-  EXPECT_EQ(counting.ranges, 2);   // the directory, the block
+  EXPECT_EQ(counting.ranges, 2);  // the directory, the block
   EXPECT_OK((*reader)->block(root.birth));
   EXPECT_EQ(counting.ranges, 2);
   EXPECT_OK((*reader)->block_uncached(root.birth));
   EXPECT_EQ(counting.ranges, 3);
 }
 
-// For every byte of every pack: flipped, it yields an error of the right kind that names the pack, or (outside of what is read) nothing.
+// For every byte of every pack: flipped, it yields an error of the right kind that names the pack, or (outside of what
+// is read) nothing.
 TEST(ChunkReader, AFlippedByteIsNeverWrongData) {
   TestVault v;
   const Files files = {{"a", "hello hello hello hello"}, {"b/c", noise(3, 500)}};
@@ -240,7 +249,9 @@ class HostileTree : public ::testing::Test {
     for (const char* name : names) builder.add_entry({.name = name});
     return *writer->put_tree(builder.finish());
   }
-  format::ChunkRef index(const std::vector<format::IndexPageEntry>& pages) { return *writer->put_tree(format::encode_index_page(pages)); }
+  format::ChunkRef index(const std::vector<format::IndexPageEntry>& pages) {
+    return *writer->put_tree(format::encode_index_page(pages));
+  }
   Result<Files> walk(const format::ChunkRef& root) {
     format::SnapshotBody body{.host = "h", .sources = {"/"}, .root = root};
     EXPECT_OK(writer->commit(body));
@@ -252,15 +263,23 @@ class HostileTree : public ::testing::Test {
   std::unique_ptr<Writer> writer;
 };
 
-TEST_F(HostileTree, PagesOutOfOrder) { EXPECT_FAILS(walk(index({{"a", leaf({"a", "m"})}, {"b", leaf({"b", "c"})}})), kCorrupt); }
-TEST_F(HostileTree, AnIndexThatLiesAboutAName) { EXPECT_FAILS(walk(index({{"a", leaf({"a"})}, {"c", leaf({"d"})}})), kCorrupt); }
-TEST_F(HostileTree, AnEmptyPageBelowAnIndex) { EXPECT_FAILS(walk(index({{"a", leaf({"a"})}, {"c", leaf({})}})), kCorrupt); }
+TEST_F(HostileTree, PagesOutOfOrder) {
+  EXPECT_FAILS(walk(index({{"a", leaf({"a", "m"})}, {"b", leaf({"b", "c"})}})), kCorrupt);
+}
+TEST_F(HostileTree, AnIndexThatLiesAboutAName) {
+  EXPECT_FAILS(walk(index({{"a", leaf({"a"})}, {"c", leaf({"d"})}})), kCorrupt);
+}
+TEST_F(HostileTree, AnEmptyPageBelowAnIndex) {
+  EXPECT_FAILS(walk(index({{"a", leaf({"a"})}, {"c", leaf({})}})), kCorrupt);
+}
 TEST_F(HostileTree, IndexesNestedTooDeep) {
   format::ChunkRef page = leaf({"a"});
   for (int i = 0; i < 5; ++i) page = index({{"a", page}});
   EXPECT_FAILS(walk(page), kCorrupt);
 }
-TEST_F(HostileTree, AGoodIndexPasses) { EXPECT_EQ(walk(index({{"a", leaf({"a", "b"})}, {"c", leaf({"c"})}}))->size(), 3u); }
+TEST_F(HostileTree, AGoodIndexPasses) {
+  EXPECT_EQ(walk(index({{"a", leaf({"a", "b"})}, {"c", leaf({"c"})}}))->size(), 3u);
+}
 
 }  // namespace
 }  // namespace coppice::vault

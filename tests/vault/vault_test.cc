@@ -1,5 +1,5 @@
-// Goal: a vault opens for its keys and for nobody else's, does not let itself be rolled back, and lists exactly the snapshots that
-// are what they say.
+// Goal: a vault opens for its keys and for nobody else's, does not let itself be rolled back, and lists exactly the
+// snapshots that are what they say.
 #include "vault/vault.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,8 @@ TEST(Vault, OpensForEveryRole) {
     EXPECT_EQ((*opened)->may_write().has_value(), role != Role::kKeeper);
     EXPECT_FALSE((*opened)->revoked());
   }
-  EXPECT_OK(Vault::open(v.store, keys::bundle_from_root(v.vault.root, v.vault.id, keys::kFirstEpoch), "", v.clock, v.entropy));
+  EXPECT_OK(Vault::open(v.store, keys::bundle_from_root(v.vault.root, v.vault.id, keys::kFirstEpoch), "", v.clock,
+                        v.entropy));
 }
 
 TEST(Vault, SaysWhatIsWrongWithAStore) {
@@ -93,10 +94,11 @@ TEST(Vault, FindsTheNewestRosterAndRefusesAnOlderOne) {
   const auto rolled_back = v.open(Role::kReader, state.path());
   EXPECT_FAILS(rolled_back, kUnauthentic);
   EXPECT_NE(rolled_back.error().message().find("rolled back"), std::string::npos);
-  EXPECT_OK(v.open(Role::kReader));   // one who has seen nothing cannot know
+  EXPECT_OK(v.open(Role::kReader));  // one who has seen nothing cannot know
 
   // Another roster under a number that was seen.
-  auto fork = keys::with_member_revoked((*v.open(Role::kReader))->roster(), current_mark(v, 0), v.ids[Role::kKeeper], {0, 5});
+  auto fork =
+      keys::with_member_revoked((*v.open(Role::kReader))->roster(), current_mark(v, 0), v.ids[Role::kKeeper], {0, 5});
   ASSERT_OK(fork);
   put_roster(v, *fork);
   EXPECT_FAILS(v.open(Role::kReader, state.path()), kUnauthentic);
@@ -147,7 +149,7 @@ TEST(Vault, NamesWhatIsNoSnapshot) {
   const Snapshot first = v.back_up({{"a", "1"}});
   v.back_up({{"a", "2"}});
   const std::string object = format::snapshot_object(first.session);
-  ASSERT_OK(v.store.put("snapshots/0.77", v.bytes_of(object)));   // a replay
+  ASSERT_OK(v.store.put("snapshots/0.77", v.bytes_of(object)));  // a replay
   ASSERT_OK(v.store.put("snapshots/stranger", v.bytes_of(object)));
   const Bytes good = v.bytes_of(object);
   for (std::size_t at = 0; at < good.size(); at += 11) {
@@ -176,7 +178,7 @@ TEST(Vault, ForgetsOnceAndForAll) {
   EXPECT_FAILS((*v.open(Role::kWriter))->forget(first), kDenied);
   ASSERT_OK((*v.open())->forget(first));
   v.clock.advance_seconds(60);
-  ASSERT_OK((*v.open(Role::kOwner))->forget(first));   // somebody was first with another time: the same wish
+  ASSERT_OK((*v.open(Role::kOwner))->forget(first));  // somebody was first with another time: the same wish
   EXPECT_EQ(*(*v.open())->forget_of(first.session), first.commit_hash);
   EXPECT_FALSE((*v.open())->forget_of(second.session)->has_value());
   const auto list = (*v.open())->snapshots();
@@ -190,7 +192,7 @@ TEST(Vault, ABadForgetDropsNothing) {
   const Snapshot first = v.back_up({{"a", "1"}}), second = v.back_up({{"a", "2"}});
   ASSERT_OK((*v.open())->forget(first));
   const std::string object = format::forget_object(first.session);
-  ASSERT_OK(v.store.put(format::forget_object(second.session), v.bytes_of(object)));   // copied to another name
+  ASSERT_OK(v.store.put(format::forget_object(second.session), v.bytes_of(object)));  // copied to another name
   auto list = (*v.open())->snapshots();
   EXPECT_EQ(list->snapshots.size(), 1u);
   ASSERT_EQ(list->bad.size(), 1u);
@@ -206,7 +208,8 @@ TEST(Vault, ABadForgetDropsNothing) {
 TEST(Vault, ARevokedWritersLaterSnapshotsAreVoid) {
   TestVault v;
   const Snapshot before = v.back_up({{"a", "1"}}, Role::kWriter), after = v.back_up({{"a", "2"}}, Role::kWriter);
-  put_roster(v, *keys::with_member_revoked((*v.open())->roster(), current_mark(v, 0), v.ids[Role::kWriter], after.session));
+  put_roster(
+      v, *keys::with_member_revoked((*v.open())->roster(), current_mark(v, 0), v.ids[Role::kWriter], after.session));
   const auto list = (*v.open())->snapshots();
   ASSERT_OK(list);
   ASSERT_EQ(list->snapshots.size(), 1u);

@@ -1,9 +1,11 @@
 // Reads the content of files for a backup: never another object than the one that was scanned, holes not read, the page cache left as
 // it was found, and a file that changes under the reader noticed.
 //
-// Page cache. Before a window of 8 MiB is reached, mincore(2) on a mapping (that is never touched) tells which of its pages are
-// resident; when the window has been read, the pages that were not go (POSIX_FADV_DONTNEED). Windows are looked at one ahead, so that the
-// kernel's own readahead does not pass for residence. Where mincore may not be asked (foreign files, no mmap) nothing is evicted.
+// Page cache. Before a window of 8 MiB is reached, cachestat(2) tells whether all, none or some of it is resident, and mincore(2) on a
+// mapping (that is never touched) which pages, where it is some or the kernel is older than 6.5. When the window has been read, the pages
+// that were not resident go (POSIX_FADV_DONTNEED). Windows are looked at 56 MiB ahead, so that the kernel's own readahead (up to four times
+// the device's read_ahead_kb) does not pass for residence, as it would with preadv2(RWF_NOWAIT). Where neither call may be made (files of
+// others) nothing is evicted.
 #pragma once
 
 #include <sys/stat.h>
@@ -70,7 +72,7 @@ class FileReader {
   int fd() const { return fd_.get(); }
 
  private:
-  static constexpr std::uint64_t kWindowBytes = 8u << 20, kPageBytesMin = 4096;
+  static constexpr std::uint64_t kWindowBytes = 8u << 20, kWindows = 8, kPageBytesMin = 4096;
   struct Window {
     std::uint64_t number = UINT64_MAX;
     bool all_resident = true;
@@ -78,15 +80,15 @@ class FileReader {
   };
   FileReader(platform::Fd fd, const struct statx& status);
   void start();
-  void enter(std::uint64_t number);        // before a window is read: leaves those behind, looks at it and the next
+  void enter(std::uint64_t number);        // before a window is read: leaves what is behind, looks ahead
   void look_at(Window& window, std::uint64_t number);
   void leave(Window& window);              // evicts what was not resident
 
   platform::Fd fd_;
   struct statx status_;
   bool sparse_ = false, cut_short_ = false;
-  std::uint64_t position_ = 0, extent_end_ = 0;
-  std::array<Window, 2> windows_;          // the one being read and the next, by number modulo 2
+  std::uint64_t position_ = 0, extent_end_ = 0, entered_ = UINT64_MAX;
+  std::array<Window, kWindows> windows_;   // the one being read and those ahead, by number modulo kWindows
 };
 
 }  // namespace coppice::capture

@@ -44,21 +44,21 @@ struct KeyBundle {
 };
 
 // Derivation from the root seed (HKDF-SHA-256, salt = vault id, info = "coppice 1 <what>").
-crypto::Key derive_owner_seed(const crypto::Key& root, const format::VaultId& vault);     // Ed25519 seed of the owner key
+crypto::Key derive_owner_seed(const crypto::Key& root, const format::VaultId& vault);  // Ed25519 seed of the owner key
 crypto::Key derive_id_key(const crypto::Key& root, const format::VaultId& vault);
 crypto::Key derive_index_key(const crypto::Key& root, const format::VaultId& vault);
 crypto::Key derive_epoch_private(const crypto::Key& root, const format::VaultId& vault, std::uint32_t epoch);
 
 // The bundle that `role` gets, cut from the root seed. `signing_seed` is the member's own. newest_epoch >= kFirstEpoch.
-KeyBundle make_bundle(const crypto::Key& root, const format::VaultId& vault, format::Role role, const format::MemberId& member,
-                      crypto::Key signing_seed, std::uint32_t newest_epoch);
+KeyBundle make_bundle(const crypto::Key& root, const format::VaultId& vault, format::Role role,
+                      const format::MemberId& member, crypto::Key signing_seed, std::uint32_t newest_epoch);
 
-// What the recovery sheet gives: the owner itself, who is no member. Its member id is zero, it signs with the owner key, and
-// it needs nothing from the vault but the number of the newest epoch, which stands in the roster.
+// What the recovery sheet gives: the owner itself, who is no member. Its member id is zero, it signs with the owner
+// key, and it needs nothing from the vault but the number of the newest epoch, which stands in the roster.
 KeyBundle bundle_from_root(const crypto::Key& root, const format::VaultId& vault, std::uint32_t newest_epoch);
 
-// The layout stands in format/keyring.h. What decodes is consistent (kCorrupt otherwise): the fields of its role and no others,
-// epochs ascending, and for an owner the owner public key is the one that the root seed derives.
+// The layout stands in format/keyring.h. What decodes is consistent (kCorrupt otherwise): the fields of its role and no
+// others, epochs ascending, and for an owner the owner public key is the one that the root seed derives.
 crypto::SecretBytes encode_bundle(const KeyBundle& bundle);
 Result<KeyBundle> decode_bundle(ByteSpan bytes);
 

@@ -1,12 +1,13 @@
-// A recipient: an X25519 pair whose private half never comes near the vault (offline recovery). Slots are sealed to its public half.
+// A recipient: an X25519 pair whose private half never comes near the vault (offline recovery). Slots are sealed to its
+// public half.
 //
 // The identity file is what the recipient keeps:
 //   # Coppice identity: whoever holds it can open what was sealed to it. Keep it 0600.
 //   coppice-identity 1
 //   public <64 hexadecimal digits>
 //   private <base64>
-// The recipient text is what it gives away: "coppice1", the public half in hexadecimal, and 8 digits of checksum, because a slot
-// sealed to a misspelt key can be opened by nobody, and that is found out on the worst day.
+// The recipient text is what it gives away: "coppice1", the public half in hexadecimal, and 8 digits of checksum,
+// because a slot sealed to a misspelt key can be opened by nobody, and that is found out on the worst day.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The trust anchor: which vault, and whose word counts in it. Whoever opens a vault must have it from somewhere that the store
-// cannot write: from under the passphrase, in the key file, or from the recovery sheet.
+// The trust anchor: which vault, and whose word counts in it. Whoever opens a vault must have it from somewhere that
+// the store cannot write: from under the passphrase, in the key file, or from the recovery sheet.
 #pragma once
 
 #include <compare>
@@ -17,8 +17,8 @@ struct TrustAnchor {
   auto operator<=>(const TrustAnchor&) const = default;
 };
 
-// For people to compare and to write down: the first 16 bytes of SHA-256("coppice 1 fingerprint" NUL | vault id | owner key) as
-// eight groups of four hexadecimal digits. It names the vault as well as the key.
+// For people to compare and to write down: the first 16 bytes of SHA-256("coppice 1 fingerprint" NUL | vault id | owner
+// key) as eight groups of four hexadecimal digits. It names the vault as well as the key.
 std::string render_fingerprint(const TrustAnchor& anchor);
 // `text` as a person types it: case, blanks, hyphens and colons do not count. All 32 digits are asked for.
 bool fingerprint_matches(const TrustAnchor& anchor, std::string_view text);

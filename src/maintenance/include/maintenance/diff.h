@@ -1,5 +1,5 @@
-// What changed from one snapshot to another. Walks both trees at once and skips what is the same node: reads no data pack, and no
-// tree page of an unchanged directory.
+// What changed from one snapshot to another. Walks both trees at once and skips what is the same node: reads no data
+// pack, and no tree page of an unchanged directory.
 #pragma once
 
 #include <functional>
@@ -13,23 +13,23 @@ namespace coppice::maintenance {
 enum class ChangeKind { kAdded, kRemoved, kModified };
 
 struct Change {
-  std::string_view path;                     // "/etc/fstab", raw bytes
+  std::string_view path;  // "/etc/fstab", raw bytes
   ChangeKind kind = ChangeKind::kModified;
-  // Of a modified entry, what differs. A change of type is told once (type), with nothing of what hung below told as modified: it is
-  // told as removed and added.
+  // Of a modified entry, what differs. A change of type is told once (type), with nothing of what hung below told as
+  // modified: it is told as removed and added.
   bool type = false;
-  bool content = false;                      // file bytes, link target, device number
-  bool metadata = false;                     // mode, owner, extended attributes, flags, project
-  bool times = false;                        // mtime
-  const format::Entry* before = nullptr;     // null when added
-  const format::Entry* after = nullptr;      // null when removed
+  bool content = false;                   // file bytes, link target, device number
+  bool metadata = false;                  // mode, owner, extended attributes, flags, project
+  bool times = false;                     // mtime
+  const format::Entry* before = nullptr;  // null when added
+  const format::Entry* after = nullptr;   // null when removed
 };
 
-// Changes come in path order, a directory before what is below it. Everything below an added or removed directory is told too.
-// Content is compared by chunk ids: a file whose size, mtime and ctime are the same counts as the same even when its bytes were
-// stored anew in other chunks.
+// Changes come in path order, a directory before what is below it. Everything below an added or removed directory is
+// told too. Content is compared by chunk ids: a file whose size, mtime and ctime are the same counts as the same even
+// when its bytes were stored anew in other chunks.
 using ChangeVisitor = std::function<Result<>(const Change& change)>;
-Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before, const format::SnapshotBody& after,
-                        const ChangeVisitor& each, const CancelToken& cancel);
+Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,
+                        const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel);
 
 }  // namespace coppice::maintenance

@@ -1,0 +1,101 @@
+// coppice check: is the vault whole?
+#include "cli.h"
+#include "maintenance/check.h"
+#include "platform/clock.h"
+#include "tasks/interrupt.h"
+
+namespace coppice::cli {
+
+namespace {
+struct CheckFlags {
+  bool read_data = false;
+  std::string percent = "100";
+};
+
+void print_finding(const maintenance::Finding& finding) {
+  const bool damage = finding.severity == maintenance::Severity::kDamage;
+  print(fmt::format("{} {}{}: {}\n", damage ? "DAMAGE" : "note  ", finding.object, finding.block ? fmt::format(" block {}", *finding.block) : "", finding.what));
+  if (finding.snapshots_total > 0) print(fmt::format("         needed by {} snapshot{}\n", finding.snapshots_total, finding.snapshots_total == 1 ? "" : "s"));
+  for (const auto& file : finding.files) print(fmt::format("         {}\n", shown(file)));
+  if (finding.files_total > finding.files.size()) print(fmt::format("         and {} more\n", finding.files_total - finding.files.size()));
+}
+
+Json describe_finding(const maintenance::Finding& finding) {
+  Json json{{"type", "finding"}, {"severity", finding.severity == maintenance::Severity::kDamage ? "damage" : "information"},
+            {"object", finding.object}, {"kind", error_kind_name(finding.kind)}, {"what", finding.what}};
+  if (finding.block) json["block"] = *finding.block;
+  json["snapshots"] = Json::array();
+  for (const auto& session : finding.snapshots) json["snapshots"].push_back(fmt::format("{}.{}", session.generation, session.slot));
+  json["snapshots_total"] = finding.snapshots_total;
+  json["files"] = Json::array();
+  for (const auto& path : finding.files) {
+    Json file;
+    put_path(file, "path", path);
+    json["files"].push_back(file);
+  }
+  json["files_total"] = finding.files_total;
+  return json;
+}
+
+int run_check(const Common& common, const CheckFlags& flags, const CLI::App* command) {
+  maintenance::CheckOptions options;
+  if (flags.read_data) {
+    char* end = nullptr;
+    const unsigned long percent = std::strtoul(flags.percent.c_str(), &end, 10);
+    if (end == flags.percent.c_str() || (*end && std::string_view(end) != "%") || percent < 1 || percent > 100)
+      return usage(command, "--read-data takes a share of the packs in percent, 1 to 100");
+    options.read_data_percent = static_cast<unsigned>(percent);
+  }
+  auto opened = open_vault(common);
+  if (!opened) return report_opening(common, opened.error());
+  options.sample_seed = platform::system_clock().monotonic_ns();
+  options.memory_bytes = common.memory_bytes / 2;
+  maintenance::CheckProgress progress;
+  CancelToken cancel;
+  const auto work = [&] {
+    const tasks::InterruptGuard interrupts(cancel, "coppice: stopping; a check changes nothing\n");
+    const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress] {
+      return tasks::ProgressSample{progress.packs, progress.bytes, progress.packs_total, progress.bytes_total, progress.bytes_total > 0};
+    });
+    return maintenance::check_vault(*opened->vault, options, progress, cancel);
+  };
+  const auto report = work();
+  if (!report) return cli::report(common, report.error());
+  for (const auto& finding : report->findings) {
+    if (common.json)
+      emit(describe_finding(finding));
+    else if (!common.quiet || finding.severity == maintenance::Severity::kDamage)
+      print_finding(finding);
+  }
+  if (common.json) {
+    emit({{"type", "summary"}, {"damaged", report->damaged()}, {"damage", report->damage_total}, {"information", report->information_total},
+          {"snapshots", report->snapshots}, {"packs", report->packs}, {"pack_bytes", report->pack_bytes}, {"tree_pages", report->tree_pages},
+          {"blocks_read", report->blocks_read}, {"bytes_read", report->bytes_read}, {"not_checked", report->not_checked}});
+  } else {
+    if (!common.quiet)
+      for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
+    const std::string extent = fmt::format("{} snapshots, {} packs ({}), {} tree pages; {} of data read and opened", report->snapshots, report->packs,
+                                           tasks::render_size(report->pack_bytes), report->tree_pages, tasks::render_size(report->bytes_read));
+    print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total, report->damage_total == 1 ? "" : "s", extent)
+                            : fmt::format("no damage found: {}\n", extent));
+  }
+  return report->damaged() ? kFailed : kDone;
+}
+}  // namespace
+
+void add_check(Cli& cli) {
+  CLI::App* command = add_command(cli.app, "check", "Prove that the vault is whole",
+                                  {"coppice check                   signatures, lists, indexes, trees: everything but file contents",
+                                   "coppice check --read-data       every byte of every pack",
+                                   "coppice check --read-data=10    a tenth of the packs, others each time"});
+  auto flags = std::make_shared<CheckFlags>();
+  auto* option = command->add_option("--read-data", flags->percent, "Read packs too, all or PERCENT of them")->type_name("PERCENT")->expected(0, 1);
+  add_common_options(cli, command, Access::kVault);
+  command->callback([&cli, flags, command, option] {
+    flags->read_data = option->count() > 0;
+    if (flags->percent.empty()) flags->percent = "100";
+    cli.action = [&cli, flags, command] { return run_check(cli.common, *flags, command); };
+  });
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,114 @@
+// Cutting is content-defined, and the source state gives back what was put in or nothing.
+#include <random>
+
+#include "directory_record.h"
+#include "state_file.h"
+#include "support/temp_directory.h"
+#include "support/test_vault.h"
+#include "vault/cutter.h"
+
+namespace coppice {
+namespace {
+
+using testing::TempDirectory;
+
+std::vector<std::size_t> cut_all(const vault::Cutter& cutter, ByteSpan data) {
+  std::vector<std::size_t> ends;
+  for (std::size_t at = 0; at < data.size();) {
+    at += cutter.first_chunk(data.subspan(at));
+    ends.push_back(at);
+  }
+  return ends;
+}
+
+TEST(Cutter, ChunksKeepTheirBoundsAndResynchroniseAfterAnInsertion) {
+  const vault::Cutter cutter(crypto::sha256(as_bytes("key")));
+  const std::string text = testing::noise(3, 24u << 20);
+  const std::vector<std::size_t> before = cut_all(cutter, as_bytes(text));
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const std::size_t n = before[i] - last;
+    EXPECT_LE(n, vault::kCutBytesMax);
+    if (i + 1 < before.size()) EXPECT_GE(n, vault::kCutBytesMin);
+    last = before[i];
+  }
+  EXPECT_EQ(last, text.size());
+  EXPECT_GT(before.size(), 24u);
+  EXPECT_LT(before.size(), 96u);
+  const std::string inserted = "an insertion" + text;
+  const std::vector<std::size_t> after = cut_all(cutter, as_bytes(inserted));
+  std::size_t shared = 0;
+  for (const std::size_t end : after) shared += std::ranges::binary_search(before, end - 12);
+  EXPECT_GT(shared, before.size() * 8 / 10);
+}
+
+TEST(Cutter, AnotherKeyCutsElsewhere) {
+  const std::string text = testing::noise(4, 8u << 20);
+  EXPECT_NE(cut_all(vault::Cutter(crypto::sha256(as_bytes("a"))), as_bytes(text)), cut_all(vault::Cutter(crypto::sha256(as_bytes("b"))), as_bytes(text)));
+}
+
+TEST(SourceState, GivesBackRecordsAcrossPagesAndRefusesDamage) {
+  TempDirectory directory;
+  platform::SeededEntropy entropy(5);
+  const auto key = capture::load_local_key(directory.path(), entropy);
+  ASSERT_OK(key);
+  const auto again = capture::load_local_key(directory.path(), entropy);
+  ASSERT_OK(again);
+  EXPECT_TRUE(equal(key->view(), again->view()));
+  std::mt19937_64 random(7);
+  std::vector<std::uint64_t> places;
+  std::vector<capture::DirectoryRecord> records;
+  std::uint64_t length = 0;
+  {
+    auto writer = capture::StateWriter::create(directory / "body", *key, entropy);
+    ASSERT_OK(writer);
+    for (int i = 0; i < 500; ++i) {
+      capture::DirectoryRecord record;
+      if (i % 5) record.node = format::ChunkRef{.birth = {.pack = {.sequence = static_cast<std::uint32_t>(i)}}, .length = 7};
+      for (std::uint64_t n = random() % 300; n > 0; --n) record.children.push_back(random() % 100000);
+      if (i % 11 == 0) record.extents.push_back({.name = "huge", .births = {{.ordinal = 3}, {.ordinal = 9}}});
+      record.leaves.push_back({.offset = random() % 1000, .bytes = 17});
+      places.push_back(capture::write_directory_record(*writer, record));
+      records.push_back(std::move(record));
+    }
+    const auto finished = writer->finish();
+    ASSERT_OK(finished);
+    length = *finished;
+  }
+  auto reader = capture::StateReader::open(directory / "body", *key, length);
+  ASSERT_OK(reader);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const auto record = capture::read_directory_record(**reader, places[i]);
+    ASSERT_OK(record);
+    EXPECT_EQ(record->node, records[i].node);
+    EXPECT_EQ(record->children, records[i].children);
+    ASSERT_EQ(record->extents.size(), records[i].extents.size());
+    EXPECT_EQ(record->leaves.size(), 1u);
+  }
+  EXPECT_FALSE(capture::read_directory_record(**reader, 0));
+  EXPECT_FALSE(capture::read_directory_record(**reader, length + 10));
+
+  // A flipped byte is noticed, never believed.
+  auto bytes = platform::read_file(directory / "body", 64u << 20);
+  ASSERT_OK(bytes);
+  (*bytes)[bytes->size() / 2] ^= std::byte{1};
+  ASSERT_OK(platform::write_file_durably(directory / "body2", *bytes));
+  auto damaged = capture::StateReader::open(directory / "body2", *key, length);
+  ASSERT_OK(damaged);
+  std::size_t failures = 0;
+  for (const std::uint64_t place : places) failures += !capture::read_directory_record(**damaged, place);
+  EXPECT_GT(failures, 0u);
+  EXPECT_LT(failures, places.size());
+
+  const capture::StateHead head{.body = "body", .stream_bytes = length, .root_record = 5, .base = crypto::sha256(as_bytes("x")), .started = {-5, 9}};
+  ASSERT_OK(capture::write_state_head(directory / "head", *key, entropy, head));
+  const auto read = capture::read_state_head(directory / "head", *key);
+  ASSERT_OK(read);
+  EXPECT_EQ(read->started.seconds, -5);
+  EXPECT_EQ(read->base, head.base);
+  EXPECT_FAILS(capture::read_state_head(directory / "none", *key), kNotFound);
+  EXPECT_FALSE(capture::read_state_head(directory / "body", *key));
+}
+
+}  // namespace
+}  // namespace coppice
