@@ -18,9 +18,9 @@ void harden_process() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   umask(077);
-  // Each arena keeps what was freed in it; with one per thread the ceiling would not hold. Block and pack buffers stay in the heap between
+  // Each arena keeps what was freed in it; with one per thread the ceiling would not hold, with a single one threads wait for it. Block and pack buffers stay in the heap between
   // uses: giving them back to the kernel each time costs more in page faults than compressing their content.
-  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_ARENA_MAX, 4);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
   mallopt(M_TOP_PAD, 4 << 20);

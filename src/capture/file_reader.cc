@@ -57,7 +57,8 @@ bool same_object(const struct statx& a, const struct statx& b) {
 int open_regular(int dir_fd, const char* name, std::uint32_t owner) {
   static std::atomic<bool> foreign_noatime_refused{false};
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  bool foreign = owner != ::geteuid();
+  static const std::uint32_t me = ::geteuid();   // a stale one costs a system call, no more
+  bool foreign = owner != me;
   if (!foreign || !foreign_noatime_refused.load(std::memory_order_relaxed)) {
     int fd = ::openat(dir_fd, name, kFlags | O_NOATIME);
     if (fd >= 0 || errno != EPERM) return fd;

@@ -81,15 +81,17 @@ void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::
   thread_local Bytes plain;
   plain.clear();
   format::encode_chunk_table(*input.table, plain);
+  // The table binds what the chunks are, the checksum how they came to be compressed: the same salt means the same plaintext.
+  const crypto::Digest table_digest = crypto::sha256(plain);
+  const crypto::Checksum payload_checksum = crypto::xxh3_128(input.payload);
   append(plain, input.payload);
-  // Of everything that will be sealed: the same salt means the same plaintext, whatever compressed it.
-  const crypto::Digest content = crypto::sha256(plain);
 
   BlockHeader header{.suite = static_cast<std::uint8_t>(suite), .type = input.type, .birth = input.birth, .epoch = secret.epoch(),
                      .session_key = secret.session_public()};
   Bytes salt_input = to_bytes(input.random);
   append(salt_input, encoded_birth(input.birth));
-  append(salt_input, content);
+  append(salt_input, table_digest);
+  append(salt_input, payload_checksum);
   header.salt = crypto::Hmac(secret.key().view()).mac(salt_input);
   header.sealed_bytes = static_cast<std::uint32_t>(plain.size() + crypto::kAeadTagBytes);
 

@@ -21,7 +21,7 @@ namespace coppice::vault {
 
 struct WriterOptions {
   unsigned workers = 0;                 // 0: as many as the machine has cores (within what the memory allows)
-  int compression_level = 3;
+  int compression_level = 2;
   bool verify = true;                   // open and compare every block before it leaves
   std::uint64_t memory_bytes = 192ull << 20;
   std::uint64_t rate_limit = 0;         // bytes a second towards the store; 0: none
