@@ -1,4 +1,5 @@
-// See the header for the idea. Offsets are explicit (pread): the descriptor's own position belongs to SEEK_DATA and SEEK_HOLE.
+// See the header for the idea. Offsets are explicit (pread): the descriptor's own position belongs to SEEK_DATA and
+// SEEK_HOLE.
 #include "capture/file_reader.h"
 
 #include <fcntl.h>
@@ -21,18 +22,18 @@
 namespace coppice::capture {
 
 namespace {
-constexpr std::uint64_t kSequentialHintBytes = 1u << 20;   // below, the kernel's readahead reaches the end anyway
-constexpr int kLeaseWaits = 200;                           // of 25 ms: a lease holder (a Samba client) gets that long to let go
+constexpr std::uint64_t kSequentialHintBytes = 1u << 20;  // below, the kernel's readahead reaches the end anyway
+constexpr int kLeaseWaits = 200;  // of 25 ms: a lease holder (a Samba client) gets that long to let go
 
 std::uint64_t page_bytes() {
   static const auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return bytes;
 }
 
-// Pages of a range in the page cache, by cachestat(2); nothing where the kernel has no such call (before 6.5) or refuses. It counts whole
-// folios, where mincore looks at each page: a tenth of the cost.
+// Pages of a range in the page cache, by cachestat(2); nothing where the kernel has no such call (before 6.5) or
+// refuses. It counts whole folios, where mincore looks at each page: a tenth of the cost.
 std::optional<std::uint64_t> count_cached(int fd, std::uint64_t offset, std::uint64_t length) {
-  constexpr long kCachestat = 451;   // on every architecture; the C library has no name for it yet
+  constexpr long kCachestat = 451;  // on every architecture; the C library has no name for it yet
   struct {
     std::uint64_t offset, length;
   } range{.offset = offset, .length = length};
@@ -46,18 +47,21 @@ std::optional<std::uint64_t> count_cached(int fd, std::uint64_t offset, std::uin
   return std::nullopt;
 }
 
-bool same_time(const statx_timestamp& a, const statx_timestamp& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
+bool same_time(const statx_timestamp& a, const statx_timestamp& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
 
 bool same_object(const struct statx& a, const struct statx& b) {
   return a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor &&
          (a.stx_mode & S_IFMT) == (b.stx_mode & S_IFMT);
 }
 
-// O_NOATIME is for owners and CAP_FOWNER only. Once refused for a file of another user it is not tried for such files again.
+// O_NOATIME is for owners and CAP_FOWNER only. Once refused for a file of another user it is not tried for such files
+// again.
 int open_regular(int dir_fd, const char* name, std::uint32_t owner) {
   static std::atomic<bool> foreign_noatime_refused{false};
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  static const std::uint32_t me = ::geteuid();   // a stale one costs a system call, no more
+  static const std::uint32_t me = ::geteuid();  // a stale one costs a system call, no more
   bool foreign = owner != me;
   if (!foreign || !foreign_noatime_refused.load(std::memory_order_relaxed)) {
     int fd = ::openat(dir_fd, name, kFlags | O_NOATIME);
@@ -74,13 +78,15 @@ Result<platform::Fd> open_scanned(int dir_fd, const char* name, const struct sta
     if (fd >= 0) return platform::Fd(fd);
     int error = errno;
     if (error == EINTR) continue;
-    if (error == EWOULDBLOCK && waits++ < kLeaseWaits) {   // a lease: the kernel has asked its holder to give way
+    if (error == EWOULDBLOCK && waits++ < kLeaseWaits) {  // a lease: the kernel has asked its holder to give way
       timespec pause{.tv_sec = 0, .tv_nsec = 25'000'000};
       ::nanosleep(&pause, nullptr);
       continue;
     }
-    if (error == EWOULDBLOCK) return fail(ErrorKind::kUnavailable, "opening: another process holds a lease on the file");
-    if (error == ELOOP || error == ENXIO || error == ENODEV) return fail(ErrorKind::kConflict, "replaced by another object");
+    if (error == EWOULDBLOCK)
+      return fail(ErrorKind::kUnavailable, "opening: another process holds a lease on the file");
+    if (error == ELOOP || error == ENXIO || error == ENODEV)
+      return fail(ErrorKind::kConflict, "replaced by another object");
     if (error == ESTALE || error == ENOTDIR) return fail(ErrorKind::kNotFound, "opening: removed since it was listed");
     return fail_errno(error, "opening");
   }
@@ -94,14 +100,15 @@ Result<> stat_scanned(int fd, const struct statx& scanned, struct statx& now) {
 }  // namespace
 
 bool same_version(const struct statx& a, const struct statx& b) {
-  return same_object(a, b) && a.stx_size == b.stx_size && same_time(a.stx_mtime, b.stx_mtime) && same_time(a.stx_ctime, b.stx_ctime);
+  return same_object(a, b) && a.stx_size == b.stx_size && same_time(a.stx_mtime, b.stx_mtime) &&
+         same_time(a.stx_ctime, b.stx_ctime);
 }
 
 Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct statx& scanned, MutableByteSpan into) {
   SmallFile file;
   file.fd = TRY(open_scanned(dir_fd, name, scanned));
-  // The first read takes only what is resident. If that is nothing, then what the file occupies in the cache afterwards is ours to evict;
-  // if it is a part, the rest is left there too: it is little, and someone uses the file.
+  // The first read takes only what is resident. If that is nothing, then what the file occupies in the cache afterwards
+  // is ours to evict; if it is a part, the rest is left there too: it is little, and someone uses the file.
   iovec vector{.iov_base = into.data(), .iov_len = into.size()};
   ssize_t n = ::preadv2(file.fd.get(), &vector, 1, 0, RWF_NOWAIT);
   bool cold = n < 0 && errno == EAGAIN;
@@ -109,7 +116,7 @@ Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct sta
     file.bytes = n < 0 ? 0 : static_cast<std::size_t>(n);
     auto rest = platform::pread_full(file.fd.get(), into.subspan(file.bytes), file.bytes);
     if (!rest) {
-      TRY(stat_scanned(file.fd.get(), scanned, file.status));   // what has the name now may not be made for reading
+      TRY(stat_scanned(file.fd.get(), scanned, file.status));  // what has the name now may not be made for reading
       return std::unexpected(std::move(rest).error().within("reading"));
     }
     file.bytes += *rest;
@@ -125,7 +132,7 @@ Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct sta
 FileReader::FileReader(platform::Fd fd, const struct statx& status) : fd_(std::move(fd)), status_(status) { start(); }
 
 FileReader::~FileReader() {
-  if (!fd_) return;   // moved from
+  if (!fd_) return;  // moved from
   for (Window& window : windows_) leave(window);
 }
 
@@ -169,9 +176,9 @@ Result<Extent> FileReader::next_extent() {
     if (at >= 0) {
       data = std::min(static_cast<std::uint64_t>(at), size);
     } else if (errno == ENXIO) {
-      data = size;   // a hole up to the end (or a file cut short: changed() tells)
+      data = size;  // a hole up to the end (or a file cut short: changed() tells)
     } else {
-      sparse_ = false;   // a file system without this facility: everything is data
+      sparse_ = false;  // a file system without this facility: everything is data
     }
   }
   if (data > position_) {
@@ -181,7 +188,8 @@ Result<Extent> FileReader::next_extent() {
   }
   if (sparse_) {
     off_t at = ::lseek(fd_.get(), static_cast<off_t>(position_), SEEK_HOLE);
-    // At the position itself: what was data a moment ago was punched; it reads as zeros, so it is taken as data up to the size.
+    // At the position itself: what was data a moment ago was punched; it reads as zeros, so it is taken as data up to
+    // the size.
     if (at > static_cast<off_t>(position_)) hole = std::min(static_cast<std::uint64_t>(at), size);
   }
   extent_end_ = hole;
@@ -220,7 +228,7 @@ void FileReader::enter(std::uint64_t number) {
 
 void FileReader::look_at(Window& window, std::uint64_t number) {
   window.number = number;
-  window.all_resident = true;   // also when it cannot be known
+  window.all_resident = true;  // also when it cannot be known
   std::uint64_t begin = number * kWindowBytes;
   if (begin >= status_.stx_size) return;
   std::size_t length = static_cast<std::size_t>(std::min<std::uint64_t>(kWindowBytes, status_.stx_size - begin));
@@ -260,8 +268,8 @@ void FileReader::leave(Window& window) {
     }
     std::size_t end = i + 1;
     while (end < count && !window.resident.test(end)) ++end;
-    (void)::posix_fadvise(fd_.get(), static_cast<off_t>(begin + i * page_bytes()), static_cast<off_t>((end - i) * page_bytes()),
-                          POSIX_FADV_DONTNEED);
+    (void)::posix_fadvise(fd_.get(), static_cast<off_t>(begin + i * page_bytes()),
+                          static_cast<off_t>((end - i) * page_bytes()), POSIX_FADV_DONTNEED);
     i = end;
   }
 }

@@ -1,8 +1,9 @@
-// Metadata of one object, with few system calls: an ordinary file without extended attributes costs one flistxattr and one or two ioctls.
+// Metadata of one object, with few system calls: an ordinary file without extended attributes costs one flistxattr and
+// one or two ioctls.
 //
-// Flags and project ids come from two ioctls whose bits differ. FS_IOC_GETFLAGS knows all that chattr sets but no project;
-// FS_IOC_FSGETXATTR knows the project but only some flags. XFS has only flags that the second knows: one call there. btrfs and tmpfs have
-// no projects: one call. ext4 and f2fs may have everything: both.
+// Flags and project ids come from two ioctls whose bits differ. FS_IOC_GETFLAGS knows all that chattr sets but no
+// project; FS_IOC_FSGETXATTR knows the project but only some flags. XFS has only flags that the second knows: one call
+// there. btrfs and tmpfs have no projects: one call. ext4 and f2fs may have everything: both.
 #include "capture/metadata.h"
 
 #include <fcntl.h>
@@ -35,12 +36,14 @@ using format::EntryType;
 
 constexpr std::uint32_t kXfsMagic = 0x58465342;
 
-bool says_unsupported(int error) { return error == ENOTTY || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL; }
+bool says_unsupported(int error) {
+  return error == ENOTTY || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
+}
 
 Timestamp to_timestamp(const statx_timestamp& t) { return {.seconds = t.tv_sec, .nanoseconds = t.tv_nsec}; }
 
-// One way to reach the object's attributes: by descriptor, or by a path that does not follow a symlink at its end. The path goes through
-// /proc/self/fd so that it stays short however deep the object lies.
+// One way to reach the object's attributes: by descriptor, or by a path that does not follow a symlink at its end. The
+// path goes through /proc/self/fd so that it stays short however deep the object lies.
 class Attributes {
  public:
   Attributes(int fd, int dir_fd, const char* name) : fd_(fd) {
@@ -62,11 +65,12 @@ class Attributes {
 
 bool is_gone(int dir_fd, const char* name) {
   struct stat st;
-  return ::fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  return ::fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0 &&
+         (errno == ENOENT || errno == ENOTDIR);
 }
 
-// The value of one attribute into `value`; 0, or the errno. Most values are short: the kernel clears a buffer of the size asked for, so a
-// large one is asked for only when needed.
+// The value of one attribute into `value`; 0, or the errno. Most values are short: the kernel clears a buffer of the
+// size asked for, so a large one is asked for only when needed.
 int read_value(const Attributes& attributes, const char* name, std::string& value) {
   char small[512];
   ssize_t n = attributes.get(name, small, sizeof small);
@@ -88,11 +92,13 @@ std::string quoted(std::string_view text) { return fmt::format("\"{}\"", render_
 // XFS shows an ACL a second time as it is on the disk. It would be a stray attribute anywhere else.
 bool is_shadow(std::string_view name) { return name == "trusted.SGI_ACL_FILE" || name == "trusted.SGI_ACL_DEFAULT"; }
 
-// The attributes that `list` (names, each ended by NUL) tells of, in the order of their names, within the limits of the format.
-void read_values(const Attributes& attributes, std::string_view list, Entry& entry, std::vector<std::string>& problems) {
+// The attributes that `list` (names, each ended by NUL) tells of, in the order of their names, within the limits of the
+// format.
+void read_values(const Attributes& attributes, std::string_view list, Entry& entry,
+                 std::vector<std::string>& problems) {
   std::vector<std::string_view> names;
   while (!list.empty()) {
-    std::string_view name(list.data());   // the kernel ends each name with NUL
+    std::string_view name(list.data());  // the kernel ends each name with NUL
     names.push_back(name);
     list.remove_prefix(std::min(list.size(), name.size() + 1));
   }
@@ -108,20 +114,21 @@ void read_values(const Attributes& attributes, std::string_view list, Entry& ent
     }
     format::Xattr attribute{.name = std::string(name), .value = {}};
     int error = read_value(attributes, name.data(), attribute.value);
-    if (error == ENODATA) continue;   // removed since it was listed
+    if (error == ENODATA) continue;  // removed since it was listed
     if (error == ERANGE || error == E2BIG) {
       problems.push_back(fmt::format("extended attribute {} left out: its value is larger than {} bytes", quoted(name),
                                      format::kXattrValueBytesMax));
       continue;
     }
     if (error != 0) {
-      problems.push_back(fmt::format("extended attribute {} could not be read: {}", quoted(name), std::strerror(error)));
+      problems.push_back(
+          fmt::format("extended attribute {} could not be read: {}", quoted(name), std::strerror(error)));
       continue;
     }
     total += attribute.name.size() + attribute.value.size();
     if (total > format::kXattrsBytesMax) {
-      problems.push_back(fmt::format("extended attribute {} left out: together they are larger than {} bytes", quoted(name),
-                                     format::kXattrsBytesMax));
+      problems.push_back(fmt::format("extended attribute {} left out: together they are larger than {} bytes",
+                                     quoted(name), format::kXattrsBytesMax));
       total -= attribute.name.size() + attribute.value.size();
       continue;
     }
@@ -129,7 +136,8 @@ void read_values(const Attributes& attributes, std::string_view list, Entry& ent
   }
 }
 
-Result<> fill_xattrs(int fd, int dir_fd, const char* name, FileSystemMemo& memo, Entry& entry, std::vector<std::string>& problems) {
+Result<> fill_xattrs(int fd, int dir_fd, const char* name, FileSystemMemo& memo, Entry& entry,
+                     std::vector<std::string>& problems) {
   entry.xattrs.clear();
   if (memo.known(entry.device) & FileSystemMemo::kNoXattrs) return {};
   Attributes attributes(fd, dir_fd, name);
@@ -168,18 +176,21 @@ std::uint32_t facilities_of(int fd) {
   std::uint32_t facilities = FileSystemMemo::kAsked;
   if (::fstatfs(fd, &fs) != 0) return facilities;
   switch (static_cast<std::uint32_t>(fs.f_type)) {
-    case kXfsMagic: return facilities | FileSystemMemo::kFlagsFromXflags;
+    case kXfsMagic:
+      return facilities | FileSystemMemo::kFlagsFromXflags;
     case BTRFS_SUPER_MAGIC:
-    case TMPFS_MAGIC: return facilities | FileSystemMemo::kNoProjects;
-    default: return facilities;
+    case TMPFS_MAGIC:
+      return facilities | FileSystemMemo::kNoProjects;
+    default:
+      return facilities;
   }
 }
 
 std::uint32_t flags_from_xflags(std::uint32_t xflags) {
   static constexpr struct {
     std::uint32_t xflag, flag;
-  } kPairs[] = {{FS_XFLAG_IMMUTABLE, FS_IMMUTABLE_FL}, {FS_XFLAG_APPEND, FS_APPEND_FL}, {FS_XFLAG_SYNC, FS_SYNC_FL},
-                {FS_XFLAG_NOATIME, FS_NOATIME_FL},     {FS_XFLAG_NODUMP, FS_NODUMP_FL}, {FS_XFLAG_DAX, FS_DAX_FL},
+  } kPairs[] = {{FS_XFLAG_IMMUTABLE, FS_IMMUTABLE_FL},    {FS_XFLAG_APPEND, FS_APPEND_FL}, {FS_XFLAG_SYNC, FS_SYNC_FL},
+                {FS_XFLAG_NOATIME, FS_NOATIME_FL},        {FS_XFLAG_NODUMP, FS_NODUMP_FL}, {FS_XFLAG_DAX, FS_DAX_FL},
                 {FS_XFLAG_PROJINHERIT, FS_PROJINHERIT_FL}};
   std::uint32_t flags = 0;
   for (auto [xflag, flag] : kPairs) {
@@ -213,7 +224,7 @@ void fill_flags(int fd, FileSystemMemo& memo, Entry& entry, std::vector<std::str
     }
   }
   if (!(known & FileSystemMemo::kNoFlags) && !flags_from_xflags_only) {
-    unsigned long room = 0;   // the kernel writes an int, some FUSE servers what the request's number says: a long
+    unsigned long room = 0;  // the kernel writes an int, some FUSE servers what the request's number says: a long
     if (ask(FS_IOC_GETFLAGS, &room, FileSystemMemo::kNoFlags, "file flags")) {
       std::uint32_t flags;
       std::memcpy(&flags, &room, sizeof flags);
@@ -231,7 +242,8 @@ Result<> fill_target(int dir_fd, const char* name, Entry& entry) {
     return fail_errno(error, "reading the symbolic link");
   }
   if (static_cast<std::size_t>(n) > format::kTargetBytesMax) {
-    return fail(ErrorKind::kUnsupported, fmt::format("the symbolic link's target is longer than {} bytes", format::kTargetBytesMax));
+    return fail(ErrorKind::kUnsupported,
+                fmt::format("the symbolic link's target is longer than {} bytes", format::kTargetBytesMax));
   }
   entry.target.assign(target, static_cast<std::size_t>(n));
   return {};
@@ -255,14 +267,29 @@ std::uint64_t device_of(const struct statx& st) { return makedev(st.stx_dev_majo
 
 Result<> fill_from_statx(const struct statx& st, OwnerNames& names, Entry& entry) {
   switch (st.stx_mode & S_IFMT) {
-    case S_IFREG: entry.type = EntryType::kFile; break;
-    case S_IFDIR: entry.type = EntryType::kDirectory; break;
-    case S_IFLNK: entry.type = EntryType::kSymlink; break;
-    case S_IFCHR: entry.type = EntryType::kCharDevice; break;
-    case S_IFBLK: entry.type = EntryType::kBlockDevice; break;
-    case S_IFIFO: entry.type = EntryType::kFifo; break;
-    case S_IFSOCK: entry.type = EntryType::kSocket; break;
-    default: return fail(ErrorKind::kUnsupported, fmt::format("a file of unknown type (mode {:o})", st.stx_mode));
+    case S_IFREG:
+      entry.type = EntryType::kFile;
+      break;
+    case S_IFDIR:
+      entry.type = EntryType::kDirectory;
+      break;
+    case S_IFLNK:
+      entry.type = EntryType::kSymlink;
+      break;
+    case S_IFCHR:
+      entry.type = EntryType::kCharDevice;
+      break;
+    case S_IFBLK:
+      entry.type = EntryType::kBlockDevice;
+      break;
+    case S_IFIFO:
+      entry.type = EntryType::kFifo;
+      break;
+    case S_IFSOCK:
+      entry.type = EntryType::kSocket;
+      break;
+    default:
+      return fail(ErrorKind::kUnsupported, fmt::format("a file of unknown type (mode {:o})", st.stx_mode));
   }
   entry.mode = st.stx_mode & 07777;
   entry.owner.uid = st.stx_uid;
@@ -283,7 +310,8 @@ Result<> fill_from_statx(const struct statx& st, OwnerNames& names, Entry& entry
   return {};
 }
 
-Result<> fill_extended(int fd, int dir_fd, const char* name, FileSystemMemo& memo, Entry& entry, std::vector<std::string>& problems) {
+Result<> fill_extended(int fd, int dir_fd, const char* name, FileSystemMemo& memo, Entry& entry,
+                       std::vector<std::string>& problems) {
   entry.flags = entry.project = 0;
   entry.target.clear();
   if (fd >= 0) fill_flags(fd, memo, entry, problems);
@@ -292,9 +320,9 @@ Result<> fill_extended(int fd, int dir_fd, const char* name, FileSystemMemo& mem
 }
 
 std::uint32_t restorable_flags() {
-  return FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL |
-         FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_NOCOW_FL | FS_DAX_FL |
-         FS_PROJINHERIT_FL | FS_CASEFOLD_FL;
+  return FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL |
+         FS_NOATIME_FL | FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_NOCOW_FL |
+         FS_DAX_FL | FS_PROJINHERIT_FL | FS_CASEFOLD_FL;
 }
 
 }  // namespace coppice::capture

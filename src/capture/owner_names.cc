@@ -1,5 +1,5 @@
-// Names of users and groups. The first look at an id asks the name service under the lock (it may be a network away, so each id is
-// asked once, known or not); later looks read one atomic pointer.
+// Names of users and groups. The first look at an id asks the name service under the lock (it may be a network away, so
+// each id is asked once, known or not); later looks read one atomic pointer.
 #include <grp.h>
 #include <pwd.h>
 
@@ -10,9 +10,10 @@
 namespace coppice::capture {
 
 namespace {
-constexpr std::size_t kRecordBytesMax = 1u << 20;   // a group with very many members
+constexpr std::size_t kRecordBytesMax = 1u << 20;  // a group with very many members
 
-// getpwuid_r and getgrgid_r in one: grows the buffer until the record fits. Empty when there is none or the service fails.
+// getpwuid_r and getgrgid_r in one: grows the buffer until the record fits. Empty when there is none or the service
+// fails.
 template <class Record, class Function>
 std::string name_of(std::uint32_t id, Function function, char* Record::*name) {
   std::vector<char> buffer(1024);
@@ -43,11 +44,13 @@ const std::string& OwnerNames::find(std::uint32_t id, Recent& recent, Known& kno
 }
 
 const std::string& OwnerNames::user(std::uint32_t uid) {
-  return find(uid, recent_users_, users_, [](std::uint32_t id) { return name_of<::passwd>(id, ::getpwuid_r, &::passwd::pw_name); });
+  return find(uid, recent_users_, users_,
+              [](std::uint32_t id) { return name_of<::passwd>(id, ::getpwuid_r, &::passwd::pw_name); });
 }
 
 const std::string& OwnerNames::group(std::uint32_t gid) {
-  return find(gid, recent_groups_, groups_, [](std::uint32_t id) { return name_of<::group>(id, ::getgrgid_r, &::group::gr_name); });
+  return find(gid, recent_groups_, groups_,
+              [](std::uint32_t id) { return name_of<::group>(id, ::getgrgid_r, &::group::gr_name); });
 }
 
 }  // namespace coppice::capture

@@ -1,5 +1,5 @@
-// Rules by place (device and inode) cost a comparison with a handful of numbers; rules by file system type are looked at only at mount
-// points and subvolumes, which statx tells of for nothing.
+// Rules by place (device and inode) cost a comparison with a handful of numbers; rules by file system type are looked
+// at only at mount points and subvolumes, which statx tells of for nothing.
 #include "capture/selection.h"
 
 #include <fcntl.h>
@@ -27,18 +27,19 @@ constexpr std::size_t kExcludeFileBytesMax = 16u << 20, kSwapListBytesMax = 1u <
 constexpr std::string_view kCacheTagSignature = "Signature: 8a477f597d28d172789f06886806bc55";
 constexpr std::uint64_t kBtrfsSubvolumeInode = 256;
 
-// File systems that hold no data of their own: views of the kernel, and triggers. devtmpfs calls itself tmpfs: it is found by its place.
+// File systems that hold no data of their own: views of the kernel, and triggers. devtmpfs calls itself tmpfs: it is
+// found by its place.
 constexpr std::uint32_t kPseudoFileSystems[] = {
-    PROC_SUPER_MAGIC, SYSFS_MAGIC, DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC, DEBUGFS_MAGIC,
-    TRACEFS_MAGIC, BPF_FS_MAGIC, PSTOREFS_MAGIC, HUGETLBFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC, EFIVARFS_MAGIC, AUTOFS_SUPER_MAGIC,
-    SELINUX_MAGIC, SMACK_MAGIC,
-    0x62656570,   // configfs
-    0x65735543,   // fusectl
-    0x19800202,   // mqueue
-    0x67596969,   // rpc_pipefs
-    0x5a3c69f0,   // apparmorfs
-    0x07655821,   // resctrl
-    0x6c6f6f70,   // binderfs
+    PROC_SUPER_MAGIC, SYSFS_MAGIC,    DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC,
+    DEBUGFS_MAGIC,    TRACEFS_MAGIC,  BPF_FS_MAGIC,       PSTOREFS_MAGIC,     HUGETLBFS_MAGIC,     BINFMTFS_MAGIC,
+    NSFS_MAGIC,       EFIVARFS_MAGIC, AUTOFS_SUPER_MAGIC, SELINUX_MAGIC,      SMACK_MAGIC,
+    0x62656570,  // configfs
+    0x65735543,  // fusectl
+    0x19800202,  // mqueue
+    0x67596969,  // rpc_pipefs
+    0x5a3c69f0,  // apparmorfs
+    0x07655821,  // resctrl
+    0x6c6f6f70,  // binderfs
 };
 
 // 0 when it cannot be told. O_PATH: nothing is opened for reading, and an automount point is not set off.
@@ -54,16 +55,18 @@ bool is_pseudo(std::uint32_t type) {
 
 bool is_directory(const struct statx& st) { return S_ISDIR(st.stx_mode); }
 
-// `other_device`: than the directory above. Kernels before 5.8 do not tell of mount points: there another device that is no subvolume is one.
+// `other_device`: than the directory above. Kernels before 5.8 do not tell of mount points: there another device that
+// is no subvolume is one.
 std::uint32_t marks_of(const struct statx& st, bool other_device, std::uint32_t type) {
   bool subvolume = is_directory(st) && type == BTRFS_SUPER_MAGIC && st.stx_ino == kBtrfsSubvolumeInode;
   bool told = (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
   bool mounted = told ? (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 : other_device && !subvolume;
-  return (mounted ? std::uint32_t{format::kMarkMountPoint} : 0) | (subvolume ? std::uint32_t{format::kMarkSubvolume} : 0);
+  return (mounted ? std::uint32_t{format::kMarkMountPoint} : 0) |
+         (subvolume ? std::uint32_t{format::kMarkSubvolume} : 0);
 }
 
-// The files in use as swap, from the text of /proc/swaps: a heading, then lines whose first two fields are path (blanks, tabs, newlines
-// and backslashes as \ooo) and "file" or "partition".
+// The files in use as swap, from the text of /proc/swaps: a heading, then lines whose first two fields are path
+// (blanks, tabs, newlines and backslashes as \ooo) and "file" or "partition".
 std::vector<std::string> swap_files(std::string_view text) {
   std::vector<std::string> paths;
   for (bool heading = true; !text.empty(); heading = false) {
@@ -77,7 +80,8 @@ std::vector<std::string> swap_files(std::string_view text) {
     std::string_view field = line.substr(0, blank);
     auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
     for (std::size_t i = 0; i < field.size(); ++i) {
-      if (field[i] == '\\' && i + 3 < field.size() && is_octal(field[i + 1]) && is_octal(field[i + 2]) && is_octal(field[i + 3])) {
+      if (field[i] == '\\' && i + 3 < field.size() && is_octal(field[i + 1]) && is_octal(field[i + 2]) &&
+          is_octal(field[i + 3])) {
         path.push_back(static_cast<char>((field[i + 1] - '0') << 6 | (field[i + 2] - '0') << 3 | (field[i + 3] - '0')));
         i += 3;
       } else {
@@ -93,8 +97,9 @@ std::vector<std::string> swap_files(std::string_view text) {
 std::vector<std::string> with_ancestors(const std::string& source) {
   std::unique_ptr<char, decltype(&std::free)> real(::realpath(source.c_str(), nullptr), &std::free);
   std::vector<std::string> all;
-  if (!real) return all;   // the scanner will tell
-  for (std::string path = real.get(); path.size() > 1; path.resize(std::max<std::size_t>(path.rfind('/'), 1))) all.push_back(path);
+  if (!real) return all;  // the scanner will tell
+  for (std::string path = real.get(); path.size() > 1; path.resize(std::max<std::size_t>(path.rfind('/'), 1)))
+    all.push_back(path);
   all.emplace_back("/");
   return all;
 }
@@ -102,15 +107,24 @@ std::vector<std::string> with_ancestors(const std::string& source) {
 
 std::string_view left_out_text(LeftOut reason) {
   switch (reason) {
-    case LeftOut::kNot: return "not left out";
-    case LeftOut::kPattern: return "matches an exclude pattern";
-    case LeftOut::kNoDump: return "has the nodump flag";
-    case LeftOut::kOtherFileSystem: return "on another file system";
-    case LeftOut::kPseudoFileSystem: return "a file system of the kernel without data";
-    case LeftOut::kVolatile: return "made anew at each boot";
-    case LeftOut::kSwapFile: return "swap file in use";
-    case LeftOut::kCacheDirectory: return "marked as a cache by CACHEDIR.TAG";
-    case LeftOut::kOwnData: return "data of the backup itself";
+    case LeftOut::kNot:
+      return "not left out";
+    case LeftOut::kPattern:
+      return "matches an exclude pattern";
+    case LeftOut::kNoDump:
+      return "has the nodump flag";
+    case LeftOut::kOtherFileSystem:
+      return "on another file system";
+    case LeftOut::kPseudoFileSystem:
+      return "a file system of the kernel without data";
+    case LeftOut::kVolatile:
+      return "made anew at each boot";
+    case LeftOut::kSwapFile:
+      return "swap file in use";
+    case LeftOut::kCacheDirectory:
+      return "marked as a cache by CACHEDIR.TAG";
+    case LeftOut::kOwnData:
+      return "data of the backup itself";
   }
   return "left out";
 }
@@ -138,8 +152,8 @@ Result<Selection> Selection::create(const SelectionOptions& options, const std::
     if (::lstat(source.c_str(), &st) == 0) selection.sources_.push_back({.device = st.st_dev, .inode = st.st_ino});
     for (const std::string& path : with_ancestors(source)) {
       if (::stat(path.c_str(), &st) != 0 || selection.place_rule(st.st_ino, st.st_dev) != LeftOut::kOwnData) continue;
-      return fail(ErrorKind::kInvalid, fmt::format("{} lies in {}, which holds data of the backup itself", render_printable(source),
-                                                   render_printable(path)));
+      return fail(ErrorKind::kInvalid, fmt::format("{} lies in {}, which holds data of the backup itself",
+                                                   render_printable(source), render_printable(path)));
     }
   }
   if (options.skip_system) {

@@ -1,10 +1,11 @@
-// Patterns are cut into path components when they are added, each of the simplest kind that it fits, so that matching is mostly comparing
-// bytes. Two greedy matchers, one inside the other, do the rest: "*" within a component, "**" over components. Both go back only to
-// their last star: what an earlier one could take instead leaves less for the rest, never more. So a pair of pattern byte and path byte
-// is looked at once at most.
+// Patterns are cut into path components when they are added, each of the simplest kind that it fits, so that matching
+// is mostly comparing bytes. Two greedy matchers, one inside the other, do the rest: "*" within a component, "**" over
+// components. Both go back only to their last star: what an earlier one could take instead leaves less for the rest,
+// never more. So a pair of pattern byte and path byte is looked at once at most.
 //
-// Where gitignore(5) and git's own code differ, the page holds: git (before 2.53) compares the text before the first special character
-// apart and so takes "foo**/bar" for "foo" and then any directories; here, as the page says, "**" is special only as a whole component.
+// Where gitignore(5) and git's own code differ, the page holds: git (before 2.53) compares the text before the first
+// special character apart and so takes "foo**/bar" for "foo" and then any directories; here, as the page says, "**" is
+// special only as a whole component.
 #include "policy/patterns.h"
 
 #include <fmt/format.h>
@@ -21,7 +22,9 @@ constexpr std::size_t kPatternBytesMax = 4096;
 
 // [:alpha:] and the like: of ASCII only, whatever the locale.
 bool in_class(std::string_view name, unsigned char c, bool& known) {
-  auto between = [&](char low, char high) { return c >= static_cast<unsigned char>(low) && c <= static_cast<unsigned char>(high); };
+  auto between = [&](char low, char high) {
+    return c >= static_cast<unsigned char>(low) && c <= static_cast<unsigned char>(high);
+  };
   bool digit = between('0', '9'), lower = between('a', 'z'), upper = between('A', 'Z');
   bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r', print = c >= 0x20 && c <= 0x7e;
   known = true;
@@ -41,13 +44,14 @@ bool in_class(std::string_view name, unsigned char c, bool& known) {
   return false;
 }
 
-// Reads the bracket expression at text[at] ('['); the position after its ']', nothing when it is unclosed or names an unknown class.
+// Reads the bracket expression at text[at] ('['); the position after its ']', nothing when it is unclosed or names an
+// unknown class.
 std::optional<std::size_t> parse_set(std::string_view text, std::size_t at, std::bitset<256>& set) {
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   ++at;
   bool negated = at < text.size() && (text[at] == '!' || text[at] == '^');
   if (negated) ++at;
-  unsigned previous = 0;   // what a '-' that follows would range from; 0: nothing
+  unsigned previous = 0;  // what a '-' that follows would range from; 0: nothing
   for (bool first = true;; first = false, ++at) {
     if (at >= text.size()) return std::nullopt;
     unsigned current = byte(at);
@@ -64,7 +68,7 @@ std::optional<std::size_t> parse_set(std::string_view text, std::size_t at, std:
       std::size_t begin = at + 2, close = text.find(']', begin);
       if (close == std::string_view::npos) return std::nullopt;
       if (close == begin || text[close - 1] != ':') {
-        set.set('[');   // not a class: a '[' like any other
+        set.set('[');  // not a class: a '[' like any other
       } else {
         std::string_view name = text.substr(begin, close - 1 - begin);
         bool known = false;
@@ -104,8 +108,8 @@ std::string_view without_trailing_blanks(std::string_view line) {
 
 Result<> PatternList::add(std::string_view pattern) {
   auto invalid = [&](std::string_view why) {
-    return fail(ErrorKind::kInvalid, fmt::format("pattern \"{}\" can match nothing: {}",
-                                                 render_printable(pattern.substr(0, 80)), why));
+    return fail(ErrorKind::kInvalid,
+                fmt::format("pattern \"{}\" can match nothing: {}", render_printable(pattern.substr(0, 80)), why));
   };
   if (pattern.size() > kPatternBytesMax) return invalid(fmt::format("it is longer than {} bytes", kPatternBytesMax));
   if (pattern.find('\0') != std::string_view::npos) return invalid("no path holds a NUL");
@@ -157,12 +161,14 @@ Result<> PatternList::add(std::string_view pattern) {
   for (const auto& tokens : components) {
     auto is_dot = [](const Token& token) { return token.kind == Token::Kind::kByte && token.byte == '.'; };
     if (tokens.empty()) return invalid("it has an empty component");
-    if (tokens.size() <= 2 && std::all_of(tokens.begin(), tokens.end(), is_dot)) return invalid("paths hold no \".\" or \"..\"");
+    if (tokens.size() <= 2 && std::all_of(tokens.begin(), tokens.end(), is_dot))
+      return invalid("paths hold no \".\" or \"..\"");
   }
   sets_.insert(sets_.end(), sets.begin(), sets.end());
   for (const auto& tokens : components) add_segment(tokens);
   rule.count = static_cast<std::uint32_t>(segments_.size()) - rule.first;
-  if (!rule.anchored && segments_[rule.first].kind == Segment::Kind::kDeep) segments_[rule.first].kind = Segment::Kind::kAny;
+  if (!rule.anchored && segments_[rule.first].kind == Segment::Kind::kDeep)
+    segments_[rule.first].kind = Segment::Kind::kAny;
   if (rule.anchored && rule.count == 2 && segments_[rule.first].kind == Segment::Kind::kDeep) {
     // "**/x" is "x" at any depth: only the last component need be looked at.
     rule.anchored = false;
@@ -177,7 +183,8 @@ Result<> PatternList::add(std::string_view pattern) {
 void PatternList::add_segment(const std::vector<Token>& tokens) {
   auto is = [&](std::size_t i, Token::Kind kind) { return tokens[i].kind == kind; };
   auto bytes_in = [&](std::size_t begin, std::size_t end) {
-    return std::all_of(tokens.begin() + static_cast<std::ptrdiff_t>(begin), tokens.begin() + static_cast<std::ptrdiff_t>(end),
+    return std::all_of(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                       tokens.begin() + static_cast<std::ptrdiff_t>(end),
                        [](const Token& token) { return token.kind == Token::Kind::kByte; });
   };
   auto keep_text = [&](Segment::Kind kind, std::size_t begin, std::size_t end) {
@@ -222,12 +229,18 @@ Result<> PatternList::add_lines(std::string_view text) {
 bool PatternList::segment_matches(const Segment& segment, std::string_view component) const {
   std::string_view text(text_.data() + segment.begin, segment.length);
   switch (segment.kind) {
-    case Segment::Kind::kLiteral: return component == text;
-    case Segment::Kind::kPrefix: return component.starts_with(text);
-    case Segment::Kind::kSuffix: return component.ends_with(text);
-    case Segment::Kind::kAny: return true;
-    case Segment::Kind::kDeep: return true;
-    case Segment::Kind::kGlob: break;
+    case Segment::Kind::kLiteral:
+      return component == text;
+    case Segment::Kind::kPrefix:
+      return component.starts_with(text);
+    case Segment::Kind::kSuffix:
+      return component.ends_with(text);
+    case Segment::Kind::kAny:
+      return true;
+    case Segment::Kind::kDeep:
+      return true;
+    case Segment::Kind::kGlob:
+      break;
   }
   const Token* token = tokens_.data() + segment.begin;
   const Token* const end = token + segment.length;
@@ -257,15 +270,15 @@ bool PatternList::segment_matches(const Segment& segment, std::string_view compo
 bool PatternList::path_matches(const Rule& rule, std::string_view path) const {
   const Segment* segment = segments_.data() + rule.first;
   const Segment* const end = segment + rule.count;
-  const Segment* after_deep = nullptr;   // where to go on when the last "**" takes one component more
-  std::size_t at = 0, deep_at = 0;       // at == path.size() + 1: nothing is left of the path
+  const Segment* after_deep = nullptr;  // where to go on when the last "**" takes one component more
+  std::size_t at = 0, deep_at = 0;      // at == path.size() + 1: nothing is left of the path
   for (;;) {
     bool left = at <= path.size();
     if (segment == end) {
       if (!left) return true;
     } else if (segment->kind == Segment::Kind::kDeep) {
       if (segment + 1 == end) {
-        if (left) return true;   // "a/**" is what lies in a, not a
+        if (left) return true;  // "a/**" is what lies in a, not a
       } else {
         after_deep = ++segment;
         deep_at = at;
@@ -289,7 +302,7 @@ bool PatternList::path_matches(const Rule& rule, std::string_view path) const {
 
 PatternList::Verdict PatternList::verdict(std::string_view path, bool is_directory) const {
   path = without_slashes(path);
-  if (path.empty()) return Verdict::kNone;   // the root itself
+  if (path.empty()) return Verdict::kNone;  // the root itself
   std::string_view last = path.substr(path.rfind('/') + 1);
   for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
     if (rule->directory_only && !is_directory) continue;
@@ -313,12 +326,13 @@ bool PatternList::may_match_below(std::string_view path) const {
     std::string_view rest = path;
     for (std::uint32_t i = 0; i < rule.count; ++i) {
       const Segment& segment = segments_[rule.first + i];
-      if (rest.empty() || segment.kind == Segment::Kind::kDeep) return true;   // what is left of the pattern may lie below
+      if (rest.empty() || segment.kind == Segment::Kind::kDeep)
+        return true;  // what is left of the pattern may lie below
       std::string_view component = rest.substr(0, rest.find('/'));
       if (!segment_matches(segment, component)) return false;
       rest.remove_prefix(std::min(rest.size(), component.size() + 1));
     }
-    return false;   // all of the pattern lies at or above the path
+    return false;  // all of the pattern lies at or above the path
   };
   return std::any_of(rules_.begin(), rules_.end(), may);
 }

@@ -120,7 +120,7 @@ TEST(SmallFile, ChangesSinceTheScan) {
   ASSERT_OK(file);
   EXPECT_TRUE(file->changed);
   EXPECT_EQ(file->bytes, 1500u);
-  auto again = read_small_file(AT_FDCWD, path.c_str(), file->status, into);   // the retry
+  auto again = read_small_file(AT_FDCWD, path.c_str(), file->status, into);  // the retry
   ASSERT_OK(again);
   EXPECT_FALSE(again->changed);
 
@@ -130,7 +130,7 @@ TEST(SmallFile, ChangesSinceTheScan) {
   EXPECT_TRUE(file->changed);
   EXPECT_EQ(file->bytes, 10u);
 
-  ASSERT_EQ(ftruncate(writer.get(), 200'000), 0);   // no longer small
+  ASSERT_EQ(ftruncate(writer.get(), 200'000), 0);  // no longer small
   file = read_small_file(AT_FDCWD, path.c_str(), scanned, into);
   ASSERT_OK(file);
   EXPECT_TRUE(file->changed);
@@ -140,7 +140,7 @@ TEST(SmallFile, ChangesSinceTheScan) {
 TEST(SmallFile, AnotherObjectIsNeverRead) {
   TempDirectory temp;
   const std::string path = temp / "file";
-  Fd held = write_file(path, random_bytes(10, 1));   // so that the inode number is not given out again
+  Fd held = write_file(path, random_bytes(10, 1));  // so that the inode number is not given out again
   struct statx scanned = look(path);
   Bytes into(65536);
   auto read = [&] { return read_small_file(AT_FDCWD, path.c_str(), scanned, into); };
@@ -153,7 +153,7 @@ TEST(SmallFile, AnotherObjectIsNeverRead) {
   EXPECT_FAILS(read(), kConflict);
   ASSERT_EQ(unlink(path.c_str()), 0);
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
-  EXPECT_FAILS(read(), kConflict);   // and does not wait for a writer
+  EXPECT_FAILS(read(), kConflict);  // and does not wait for a writer
   EXPECT_FAILS(FileReader::open(AT_FDCWD, path.c_str(), scanned), kConflict);
 }
 
@@ -165,11 +165,11 @@ TEST(SmallFile, LeavesTheCacheAsItWas) {
   auto read = [&] { ASSERT_OK(read_small_file(AT_FDCWD, (image / "file").c_str(), look(image / "file"), into)); };
   fsync(writer.get());
   read();
-  EXPECT_EQ(resident_pages(writer.get()), 13u);   // was there
+  EXPECT_EQ(resident_pages(writer.get()), 13u);  // was there
   evict(writer.get());
   ASSERT_EQ(resident_pages(writer.get()), 0u);
   read();
-  EXPECT_EQ(resident_pages(writer.get()), 0u);    // was not
+  EXPECT_EQ(resident_pages(writer.get()), 0u);  // was not
 }
 
 TEST(FileReader, DenseFiles) {
@@ -189,7 +189,8 @@ TEST(FileReader, DenseFiles) {
 }
 
 class SparseFiles : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(FileReader, SparseFiles, ::testing::Values("temp", "ext4", "xfs", "btrfs"), [](auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(FileReader, SparseFiles, ::testing::Values("temp", "ext4", "xfs", "btrfs"),
+                         [](auto& info) { return info.param; });
 
 TEST_P(SparseFiles, HolesAreNotRead) {
   TempDirectory temp;
@@ -204,11 +205,13 @@ TEST_P(SparseFiles, HolesAreNotRead) {
   struct Case {
     const char* name;
     std::uint64_t size;
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> data;   // offset, length
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> data;  // offset, length
   };
-  for (const Case& c : {Case{"start", 20 * kMiB, {{18 * kMiB, 2 * kMiB}}}, Case{"middle", 40 * kMiB, {{0, kMiB}, {30 * kMiB, 10 * kMiB}}},
-                        Case{"end", 9 * kMiB, {{0, kMiB / 2}}}, Case{"all", 30 * kMiB, {}}, Case{"huge", 1u << 30, {{(1u << 30) - 4096, 4096}}},
-                        Case{"odd", 5 * kMiB + 13, {{kMiB, kMiB}, {5 * kMiB, 13}}}}) {
+  for (const Case& c :
+       {Case{"start", 20 * kMiB, {{18 * kMiB, 2 * kMiB}}},
+        Case{"middle", 40 * kMiB, {{0, kMiB}, {30 * kMiB, 10 * kMiB}}}, Case{"end", 9 * kMiB, {{0, kMiB / 2}}},
+        Case{"all", 30 * kMiB, {}}, Case{"huge", 1u << 30, {{(1u << 30) - 4096, 4096}}},
+        Case{"odd", 5 * kMiB + 13, {{kMiB, kMiB}, {5 * kMiB, 13}}}}) {
     const std::string path = base + "/" + c.name;
     Fd fd(open(path.c_str(), O_RDWR | O_CREAT, 0644));
     ASSERT_EQ(ftruncate(fd.get(), static_cast<off_t>(c.size)), 0);
@@ -238,7 +241,7 @@ TEST_P(SparseFiles, HolesAreNotRead) {
       }
     }
     EXPECT_EQ(covered, c.size) << c.name;
-    EXPECT_LE(read_bytes, data_bytes + 3 * 65536) << c.name;   // what the file system allocates around it
+    EXPECT_LE(read_bytes, data_bytes + 3 * 65536) << c.name;  // what the file system allocates around it
   }
 }
 
@@ -265,7 +268,7 @@ TEST(FileReader, CutShortGrownAndRewound) {
   EXPECT_FALSE(*reader->changed());
 
   ASSERT_OK(reader->rewind());
-  ASSERT_OK(platform::pwrite_full(writer.get(), bytes, 1'500'000));   // grows: only what was there at first is read
+  ASSERT_OK(platform::pwrite_full(writer.get(), bytes, 1'500'000));  // grows: only what was there at first is read
   EXPECT_EQ(read_all(*reader).size(), 1'500'000u);
   EXPECT_TRUE(*reader->changed());
 
@@ -273,7 +276,7 @@ TEST(FileReader, CutShortGrownAndRewound) {
   FileReader moved = std::move(*reader);
   EXPECT_EQ(read_all(moved).size(), 4'500'000u);
   timespec times[2] = {{.tv_sec = 1, .tv_nsec = 0}, {.tv_sec = 1, .tv_nsec = 0}};
-  ASSERT_EQ(futimens(writer.get(), times), 0);   // same size, other time
+  ASSERT_EQ(futimens(writer.get(), times), 0);  // same size, other time
   EXPECT_TRUE(*moved.changed());
 }
 
@@ -294,12 +297,13 @@ TEST(FileReader, LeavesTheCacheAsItWas) {
     EXPECT_EQ(reader->position(), 40 * kMiB);
   };
   read();
-  EXPECT_EQ(resident_pages(writer.get()), 40 * kMiB / 4096);   // all was there, all stays
+  EXPECT_EQ(resident_pages(writer.get()), 40 * kMiB / 4096);  // all was there, all stays
 
   evict(writer.get());
   ASSERT_EQ(resident_pages(writer.get()), 0u);
   read();
-  for (std::uint64_t at = 0; at < 40; ++at) EXPECT_EQ(resident_pages(writer.get(), at * kMiB, (at + 1) * kMiB), 0u) << at;
+  for (std::uint64_t at = 0; at < 40; ++at)
+    EXPECT_EQ(resident_pages(writer.get(), at * kMiB, (at + 1) * kMiB), 0u) << at;
 
   // Some pages in the middle are in use by others.
   posix_fadvise(writer.get(), 0, 0, POSIX_FADV_RANDOM);
@@ -310,7 +314,7 @@ TEST(FileReader, LeavesTheCacheAsItWas) {
   ASSERT_LE(before, 4 * kMiB / 4096);
   read();
   EXPECT_LE(resident_pages(writer.get()), before);
-  EXPECT_GE(resident_pages(writer.get()) + 16, before);   // the kernel itself may move a page meanwhile
+  EXPECT_GE(resident_pages(writer.get()) + 16, before);  // the kernel itself may move a page meanwhile
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Metadata of objects of every type: on the temporary directory, and on ext4, xfs and btrfs images when the tests run as root.
+// Metadata of objects of every type: on the temporary directory, and on ext4, xfs and btrfs images when the tests run
+// as root.
 #include "capture/metadata.h"
 
 #include <fcntl.h>
@@ -57,7 +58,8 @@ TEST(Metadata, EveryTypeFromStatx) {
   Fd file = make_file(temp / "file");
   ASSERT_EQ(ftruncate(file.get(), 12345), 0);
   ASSERT_EQ(fchmod(file.get(), 04751), 0);
-  timespec times[2] = {{.tv_sec = -2'000'000'000, .tv_nsec = 123'456'789}, {.tv_sec = 4'102'444'800, .tv_nsec = 999'999'999}};
+  timespec times[2] = {{.tv_sec = -2'000'000'000, .tv_nsec = 123'456'789},
+                       {.tv_sec = 4'102'444'800, .tv_nsec = 999'999'999}};
   ASSERT_EQ(futimens(file.get(), times), 0);
   ASSERT_EQ(linkat(dir.get(), "file", dir.get(), "link", 0), 0);
   ASSERT_EQ(mkdirat(dir.get(), "dir", 01777), 0);
@@ -127,7 +129,7 @@ TEST(Metadata, ReusedEntryKeepsNothing) {
   std::vector<std::string> problems;
   ASSERT_OK(fill_from_statx(st, names, reused));
   ASSERT_OK(fill_extended(-1, dir.get(), "file", memo, reused, problems));
-  entry.flags = 0;   // cannot be asked without a descriptor
+  entry.flags = 0;  // cannot be asked without a descriptor
   EXPECT_EQ(reused, entry);
 }
 
@@ -175,7 +177,7 @@ TEST(OwnerNames, KnownUnknownAndManyThreads) {
     threads.emplace_back([&] {
       for (std::uint32_t i = 0; i < 2000; ++i) {
         EXPECT_EQ(names.user(0), "root");
-        EXPECT_EQ(names.user(4'000'000'000 + i % 100), "");   // several ids to a slot
+        EXPECT_EQ(names.user(4'000'000'000 + i % 100), "");  // several ids to a slot
       }
     });
   }
@@ -188,13 +190,14 @@ TEST(FileSystemMemo, LearnsByDevice) {
   memo.learn(5, FileSystemMemo::kNoFlags);
   EXPECT_EQ(memo.known(5), FileSystemMemo::kNoXattrs | FileSystemMemo::kNoFlags);
   EXPECT_EQ(memo.known(5 + 256), 0u);
-  memo.learn(5 + 256, FileSystemMemo::kAsked);   // takes the slot
+  memo.learn(5 + 256, FileSystemMemo::kAsked);  // takes the slot
   EXPECT_EQ(memo.known(5 + 256), FileSystemMemo::kAsked);
   EXPECT_EQ(memo.known(5), 0u);
 }
 
 class OnFileSystem : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Metadata, OnFileSystem, ::testing::Values("ext4", "xfs", "btrfs"), [](auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Metadata, OnFileSystem, ::testing::Values("ext4", "xfs", "btrfs"),
+                         [](auto& info) { return info.param; });
 
 TEST_P(OnFileSystem, AttributesFlagsAndProjects) {
   const std::string type = GetParam();
@@ -209,9 +212,11 @@ TEST_P(OnFileSystem, AttributesFlagsAndProjects) {
   EXPECT_EQ(plain.entry.flags, 0u);
   EXPECT_EQ(plain.entry.project, 0u);
   ASSERT_TRUE(plain.entry.btime.has_value());
-  const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 0xe8, 3, 0, 0, 4, 0, 4, 0,
-                               255, 255, 255, 255, 0x10, 0, 4, 0, 255, 255, 255, 255, 0x20, 0, 4, 0, 255, 255, 255, 255};
-  const unsigned char capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};   // cap_net_bind_service+ep
+  const unsigned char acl[] = {2, 0,    0,   0,   1,   0,   6,    0, 255, 255, 255, 255, 2,   0,    4,
+                               0, 0xe8, 3,   0,   0,   4,   0,    4, 0,   255, 255, 255, 255, 0x10, 0,
+                               4, 0,    255, 255, 255, 255, 0x20, 0, 4,   0,   255, 255, 255, 255};
+  const unsigned char capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0,
+                                      0, 0, 0, 0, 0, 0, 0, 0, 0, 0};  // cap_net_bind_service+ep
   std::string large(3000, 'v');
   ASSERT_EQ(fsetxattr(file.get(), "user.z", large.data(), large.size(), 0), 0);
   ASSERT_EQ(fsetxattr(file.get(), "user.empty", "", 0, 0), 0);
@@ -233,10 +238,12 @@ TEST_P(OnFileSystem, AttributesFlagsAndProjects) {
   // On a symlink and a device, which are never opened.
   ASSERT_EQ(symlinkat("t", dir.get(), "symlink"), 0);
   ASSERT_EQ(lsetxattr((image / "symlink").c_str(), "trusted.s", "link", 4, 0), 0);
-  EXPECT_THAT(capture(dir.get(), "symlink").entry.xattrs, ::testing::ElementsAre(format::Xattr{.name = "trusted.s", .value = "link"}));
+  EXPECT_THAT(capture(dir.get(), "symlink").entry.xattrs,
+              ::testing::ElementsAre(format::Xattr{.name = "trusted.s", .value = "link"}));
   ASSERT_EQ(mknodat(dir.get(), "device", S_IFCHR | 0600, makedev(1, 3)), 0);
   ASSERT_EQ(lsetxattr((image / "device").c_str(), "trusted.d", "dev", 3, 0), 0);
-  EXPECT_THAT(capture(dir.get(), "device").entry.xattrs, ::testing::ElementsAre(format::Xattr{.name = "trusted.d", .value = "dev"}));
+  EXPECT_THAT(capture(dir.get(), "device").entry.xattrs,
+              ::testing::ElementsAre(format::Xattr{.name = "trusted.d", .value = "dev"}));
 
   // Flags: what chattr sets is kept, what the file system sets itself (ext4's extents) is not.
   Fd flagged = make_file(image / "flagged");
@@ -248,7 +255,9 @@ TEST_P(OnFileSystem, AttributesFlagsAndProjects) {
   ASSERT_EQ(ioctl(flagged.get(), FS_IOC_SETFLAGS, &flags), 0);
   ASSERT_EQ(mkdirat(dir.get(), "dir", 0755), 0);
   Fd sub = directory(image / "dir");
-  int dir_flags = type == "xfs" ? FS_NODUMP_FL : type == "btrfs" ? FS_DIRSYNC_FL | FS_COMPR_FL : FS_DIRSYNC_FL | FS_TOPDIR_FL;
+  int dir_flags = type == "xfs"     ? FS_NODUMP_FL
+                  : type == "btrfs" ? FS_DIRSYNC_FL | FS_COMPR_FL
+                                    : FS_DIRSYNC_FL | FS_TOPDIR_FL;
   ASSERT_EQ(ioctl(sub.get(), FS_IOC_SETFLAGS, &dir_flags), 0);
   EXPECT_EQ(capture(dir.get(), "dir").entry.flags, static_cast<unsigned>(dir_flags));
 
@@ -266,9 +275,10 @@ TEST_P(OnFileSystem, AttributesFlagsAndProjects) {
     // Values up to the format's limit, and more of them than one entry may hold.
     Fd full = make_file(image / "full");
     std::string value(65536, 'x');
-    for (int i = 10; i < 30; ++i) ASSERT_EQ(fsetxattr(full.get(), fmt::format("user.{}", i).c_str(), value.data(), value.size(), 0), 0);
+    for (int i = 10; i < 30; ++i)
+      ASSERT_EQ(fsetxattr(full.get(), fmt::format("user.{}", i).c_str(), value.data(), value.size(), 0), 0);
     Captured captured = capture(dir.get(), "full");
-    ASSERT_EQ(captured.entry.xattrs.size(), 15u);   // with their names they are just over 65536 bytes each
+    ASSERT_EQ(captured.entry.xattrs.size(), 15u);  // with their names they are just over 65536 bytes each
     EXPECT_EQ(captured.entry.xattrs[14].name, "user.24");
     EXPECT_EQ(captured.entry.xattrs[14].value, value);
     EXPECT_EQ(captured.problems.size(), 5u);
@@ -283,7 +293,9 @@ TEST_P(OnFileSystem, ManyAttributes) {
   Fd dir = directory(image.path());
   Fd file = make_file(image / "file");
   int set = 0;
-  while (set < 100 && fsetxattr(file.get(), fmt::format("user.{:03}{}", set, std::string(20, 'n')).c_str(), "v", 1, 0) == 0) ++set;
+  while (set < 100 &&
+         fsetxattr(file.get(), fmt::format("user.{:03}{}", set, std::string(20, 'n')).c_str(), "v", 1, 0) == 0)
+    ++set;
   ASSERT_GT(set, 40);
   Captured captured = capture(dir.get(), "file");
   EXPECT_EQ(captured.entry.xattrs.size(), static_cast<std::size_t>(set));

@@ -98,7 +98,7 @@ TEST(Selection, CacheDirectoryTag) {
   ASSERT_EQ(symlink("elsewhere", (temp / "CACHEDIR.TAG").c_str()), 0);
   EXPECT_FALSE(selection.is_cache_directory(dir.get()));
   unlink((temp / "CACHEDIR.TAG").c_str());
-  ASSERT_EQ(mkfifo((temp / "CACHEDIR.TAG").c_str(), 0600), 0);   // must not be waited for
+  ASSERT_EQ(mkfifo((temp / "CACHEDIR.TAG").c_str(), 0600), 0);  // must not be waited for
   EXPECT_FALSE(selection.is_cache_directory(dir.get()));
 }
 
@@ -109,9 +109,11 @@ TEST(Selection, KernelFileSystems) {
   ASSERT_EQ(stat("/", &root), 0);
   ASSERT_EQ(stat("/proc", &st), 0);
   if (root.st_dev == st.st_dev) GTEST_SKIP() << "/proc is not mounted";
-  EXPECT_EQ(proc, (Decision{.take = Take::kHollow, .reason = LeftOut::kPseudoFileSystem, .marks = format::kMarkMountPoint}));
+  EXPECT_EQ(proc,
+            (Decision{.take = Take::kHollow, .reason = LeftOut::kPseudoFileSystem, .marks = format::kMarkMountPoint}));
   EXPECT_EQ(decide(all, "/proc"), (Decision{.marks = format::kMarkMountPoint}));
-  EXPECT_EQ(decide(make({}, {"/", "/proc"}), "/proc"), (Decision{.marks = format::kMarkMountPoint}));   // named by itself
+  EXPECT_EQ(decide(make({}, {"/", "/proc"}), "/proc"),
+            (Decision{.marks = format::kMarkMountPoint}));  // named by itself
   if (stat("/run", &st) == 0) {
     EXPECT_EQ(decide(selection, "/run").take, Take::kHollow);
     EXPECT_EQ(decide(selection, "/run").reason, LeftOut::kVolatile);
@@ -139,7 +141,7 @@ TEST(Selection, MountPointsAndNoDump) {
   EXPECT_EQ(decide(one, image / "b"), mounted);
   EXPECT_EQ(umount((image / "b").c_str()), 0);
 
-  ASSERT_EQ(mount("none", (image / "b").c_str(), "tmpfs", 0, nullptr), 0);   // may hold data: taken
+  ASSERT_EQ(mount("none", (image / "b").c_str(), "tmpfs", 0, nullptr), 0);  // may hold data: taken
   EXPECT_EQ(decide(selection, image / "b"), mounted);
   EXPECT_EQ(umount((image / "b").c_str()), 0);
   ASSERT_EQ(mount("none", (image / "b").c_str(), "mqueue", 0, nullptr), 0);
@@ -157,8 +159,9 @@ TEST(Selection, SwapFilesInUse) {
   LoopImage image("ext4");
   if (!image.mounted()) GTEST_SKIP() << "needs root and loop devices";
   const std::string path = image / "swap file";
-  std::string command = "PATH=$PATH:/sbin:/usr/sbin; { dd if=/dev/zero of='" + path + "' bs=64k count=16 && chmod 600 '" + path +
-                        "' && mkswap '" + path + "' && swapon '" + path + "'; } >/dev/null 2>&1";
+  std::string command = "PATH=$PATH:/sbin:/usr/sbin; { dd if=/dev/zero of='" + path +
+                        "' bs=64k count=16 && chmod 600 '" + path + "' && mkswap '" + path + "' && swapon '" + path +
+                        "'; } >/dev/null 2>&1";
   if (std::system(command.c_str()) != 0) GTEST_SKIP() << "no swap here";
   Selection selection = make({});
   EXPECT_EQ(decide(selection, path), (Decision{.take = Take::kNothing, .reason = LeftOut::kSwapFile}));
@@ -169,7 +172,8 @@ TEST(Selection, SwapFilesInUse) {
 
 TEST(Selection, BtrfsSubvolume) {
   LoopImage image("btrfs");
-  if (!image.mounted() || std::system(("btrfs subvolume create '" + (image / "sub") + "' >/dev/null 2>&1").c_str()) != 0) {
+  if (!image.mounted() ||
+      std::system(("btrfs subvolume create '" + (image / "sub") + "' >/dev/null 2>&1").c_str()) != 0) {
     GTEST_SKIP() << "needs root, loop devices and btrfs";
   }
   EXPECT_EQ(decide(make({}), image / "sub"), (Decision{.marks = format::kMarkSubvolume}));

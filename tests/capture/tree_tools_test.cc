@@ -1,4 +1,5 @@
-// The judges themselves: the tree maker gives the same tree for the same seed, and the comparer sees each kind of difference.
+// The judges themselves: the tree maker gives the same tree for the same seed, and the comparer sees each kind of
+// difference.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -54,9 +55,12 @@ TEST(TreeTools, EveryDifferenceIsSeen) {
   };
 
   EXPECT_THAT(after([](const std::string&) {}), IsEmpty());
-  EXPECT_THAT(after([](const std::string& b) { chmod((b + "/suid").c_str(), 0755); }), ElementsAre(HasSubstr("mode 4755 in A, 0755")));
-  EXPECT_THAT(after([](const std::string& b) { unlink((b + "/fifo").c_str()); }), ElementsAre(HasSubstr("/fifo: only in A")));
-  EXPECT_THAT(after([](const std::string& b) { mkfifo((b + "/new").c_str(), 0600); }), ElementsAre(HasSubstr("/new: only in B")));
+  EXPECT_THAT(after([](const std::string& b) { chmod((b + "/suid").c_str(), 0755); }),
+              ElementsAre(HasSubstr("mode 4755 in A, 0755")));
+  EXPECT_THAT(after([](const std::string& b) { unlink((b + "/fifo").c_str()); }),
+              ElementsAre(HasSubstr("/fifo: only in A")));
+  EXPECT_THAT(after([](const std::string& b) { mkfifo((b + "/new").c_str(), 0600); }),
+              ElementsAre(HasSubstr("/new: only in B")));
   auto nudge = [](const std::string& path, int which) {
     timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, {.tv_sec = 0, .tv_nsec = UTIME_OMIT}};
     times[which] = {.tv_sec = 77, .tv_nsec = 1};
@@ -66,26 +70,33 @@ TEST(TreeTools, EveryDifferenceIsSeen) {
   EXPECT_THAT(after([&](const std::string& b) { nudge(b + "/empty", 1); }), ElementsAre(HasSubstr("/empty: mtime")));
   EXPECT_THAT(after([&](const std::string& b) { nudge(b + "/text-1", 0); }, {.top = false}),
               ::testing::Contains(HasSubstr("/text-1: atime")));
-  EXPECT_THAT(after([&](const std::string& b) { keeping_times(b + "/random-131073", [&](auto& p) { patch(p, 100'000, "??"); }); }),
+  EXPECT_THAT(after([&](const std::string& b) {
+                keeping_times(b + "/random-131073", [&](auto& p) { patch(p, 100'000, "??"); });
+              }),
               ElementsAre(HasSubstr("content differs at byte 100000")));
-  EXPECT_THAT(after([&](const std::string& b) { keeping_times(b + "/hole-all", [&](auto& p) { patch(p, 4'000'000, "x"); }); }),
-              ElementsAre(HasSubstr("content differs at byte 4000000")));
+  EXPECT_THAT(
+      after([&](const std::string& b) { keeping_times(b + "/hole-all", [&](auto& p) { patch(p, 4'000'000, "x"); }); }),
+      ElementsAre(HasSubstr("content differs at byte 4000000")));
   EXPECT_THAT(after([&](const std::string& b) {
                 keeping_times(b + "/hole-all", [&](auto& p) { patch(p, 1 << 20, std::string(1 << 20, '\0')); });
               }),
               ElementsAre(HasSubstr("a hole of 8388608 bytes at 0 in A holds data in B")));
-  EXPECT_THAT(after([&](const std::string& b) { keeping_times(b + "/text-65536", [](auto& p) { EXPECT_EQ(truncate(p.c_str(), 9), 0); }); }),
-              ElementsAre(HasSubstr("size 65536 in A, 9 in B")));
   EXPECT_THAT(after([&](const std::string& b) {
-                const std::string link = b + "/link-absolute";
-                struct stat st;
-                lstat(link.c_str(), &st);
-                unlink(link.c_str());
-                EXPECT_EQ(symlink("/etc/group", link.c_str()), 0);
-                EXPECT_EQ(lchown(link.c_str(), st.st_uid, st.st_gid), 0);
-                timespec times[2] = {st.st_atim, st.st_mtim};
-                utimensat(AT_FDCWD, link.c_str(), times, AT_SYMLINK_NOFOLLOW);
-              }, {.atime = false, .xattrs = false, .top = false}),
+                keeping_times(b + "/text-65536", [](auto& p) { EXPECT_EQ(truncate(p.c_str(), 9), 0); });
+              }),
+              ElementsAre(HasSubstr("size 65536 in A, 9 in B")));
+  EXPECT_THAT(after(
+                  [&](const std::string& b) {
+                    const std::string link = b + "/link-absolute";
+                    struct stat st;
+                    lstat(link.c_str(), &st);
+                    unlink(link.c_str());
+                    EXPECT_EQ(symlink("/etc/group", link.c_str()), 0);
+                    EXPECT_EQ(lchown(link.c_str(), st.st_uid, st.st_gid), 0);
+                    timespec times[2] = {st.st_atim, st.st_mtim};
+                    utimensat(AT_FDCWD, link.c_str(), times, AT_SYMLINK_NOFOLLOW);
+                  },
+                  {.atime = false, .xattrs = false, .top = false}),
               ElementsAre(HasSubstr("target \"/etc/passwd\" in A")));
   // Of two links one becomes a copy.
   auto split = [&](const std::string& b) {
@@ -104,8 +115,9 @@ TEST(TreeTools, EveryDifferenceIsSeen) {
                 ::testing::Contains(HasSubstr("system.posix_acl_access only in A")));
   }
   if (geteuid() == 0) {
-    EXPECT_THAT(after([](const std::string& b) { EXPECT_EQ(lchown((b + "/socket").c_str(), 77, static_cast<gid_t>(-1)), 0); }),
-                ElementsAre(HasSubstr("owner")));
+    EXPECT_THAT(
+        after([](const std::string& b) { EXPECT_EQ(lchown((b + "/socket").c_str(), 77, static_cast<gid_t>(-1)), 0); }),
+        ElementsAre(HasSubstr("owner")));
     EXPECT_THAT(after([](const std::string& b) { setxattr((b + "/text-4096").c_str(), "trusted.x", "1", 1, 0); }),
                 ElementsAre(HasSubstr("attribute trusted.x only in B")));
   }

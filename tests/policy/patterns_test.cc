@@ -34,7 +34,7 @@ TEST(Patterns, NameWithoutSlashMatchesAtAnyDepth) {
   EXPECT_TRUE(list.matches("/x/core", false));
   EXPECT_TRUE(list.matches("/x/tmp1", false));
   EXPECT_FALSE(list.matches("/x/tmp", false));
-  EXPECT_FALSE(list.matches("/core/x", false));   // the directory is pruned by the caller
+  EXPECT_FALSE(list.matches("/core/x", false));  // the directory is pruned by the caller
   EXPECT_FALSE(list.matches("/a.oo", false));
   EXPECT_FALSE(list.matches("/", true));
 }
@@ -70,7 +70,7 @@ TEST(Patterns, TwoStarsCrossDirectories) {
   EXPECT_TRUE(list.matches("/in/1", false));
   EXPECT_TRUE(list.matches("/in/1/2", false));
   EXPECT_FALSE(list.matches("/in", true));
-  EXPECT_FALSE(patterns({"foo**/bar"}).matches("/foo/x/bar", false));   // not a whole component: an ordinary star
+  EXPECT_FALSE(patterns({"foo**/bar"}).matches("/foo/x/bar", false));  // not a whole component: an ordinary star
   EXPECT_TRUE(patterns({"foo**/bar"}).matches("/foox/bar", false));
 }
 
@@ -84,17 +84,20 @@ TEST(Patterns, LastMatchDecides) {
 
 TEST(Patterns, BracketsAndEscapes) {
   auto list = patterns({"[a-c]1", "[!x]2", "[]]3", "[[:digit:]_]4", "\\!5", "\\*6", "[\\]a]7", "[a-]8", "[^b]9"});
-  for (const char* yes : {"a1", "c1", "y2", "]3", "74", "_4", "!5", "*6", "]7", "a7", "-8", "a8", "a9", "\xff""2"}) {
+  for (const char* yes : {"a1", "c1", "y2", "]3", "74", "_4", "!5", "*6", "]7", "a7", "-8", "a8", "a9",
+                          "\xff"
+                          "2"}) {
     EXPECT_TRUE(list.matches(yes, false)) << yes;
   }
-  for (const char* no : {"d1", "x2", "a3", "a4", "5", "a6", "b7", "b8", "b9", "2"}) EXPECT_FALSE(list.matches(no, false)) << no;
+  for (const char* no : {"d1", "x2", "a3", "a4", "5", "a6", "b7", "b8", "b9", "2"})
+    EXPECT_FALSE(list.matches(no, false)) << no;
 }
 
 TEST(Patterns, WhatMatchesNothingIsRefused) {
   PatternList list;
   const std::string too_long(4097, 'a');
-  for (const char* bad : {"", "!", "/", "//", "!/", "[a", "a[", "[[:nonsense:]]", "a\\", "a\\/", "a//b", "./a", "a/../b", ".", "a/.",
-                          too_long.c_str()}) {
+  for (const char* bad : {"", "!", "/", "//", "!/", "[a", "a[", "[[:nonsense:]]", "a\\", "a\\/", "a//b", "./a",
+                          "a/../b", ".", "a/.", too_long.c_str()}) {
     auto added = list.add(bad);
     ASSERT_FALSE(added) << bad;
     EXPECT_EQ(added.error().kind(), ErrorKind::kInvalid);
@@ -173,13 +176,15 @@ class AgainstGit : public testing::Test {
 };
 
 TEST_F(AgainstGit, SameVerdicts) {
-  const unsigned seed = std::getenv("COPPICE_SEED") ? static_cast<unsigned>(std::atoi(std::getenv("COPPICE_SEED"))) : 20240607;
+  const unsigned seed =
+      std::getenv("COPPICE_SEED") ? static_cast<unsigned>(std::atoi(std::getenv("COPPICE_SEED"))) : 20240607;
   SCOPED_TRACE(fmt::format("COPPICE_SEED={}", seed));
   std::mt19937 random(seed);
   auto pick = [&](const auto& from) -> const auto& { return from[random() % from.size()]; };
 
-  const std::vector<std::string> names{"a", "b", "ab", "abc", "a.o", "b.c", "foo", "x y", "a*", "[a]", "-", "a]", "!b", "\xc3\xa9"};
-  std::vector<std::pair<std::string, bool>> paths;   // "/a/b", is it a directory
+  const std::vector<std::string> names{"a",   "b",  "ab",  "abc", "a.o", "b.c", "foo",
+                                       "x y", "a*", "[a]", "-",   "a]",  "!b",  "\xc3\xa9"};
+  std::vector<std::pair<std::string, bool>> paths;  // "/a/b", is it a directory
   auto fill = [&](auto& self, const std::string& below, int depth) -> void {
     for (int i = 0; i < (depth == 0 ? 14 : 3); ++i) {
       std::string path = below + "/" + (depth == 0 ? names[static_cast<std::size_t>(i)] : pick(names));
@@ -200,13 +205,15 @@ TEST_F(AgainstGit, SameVerdicts) {
     for (const auto& [path, directory] : paths) list << path.substr(1) << '\0';
   }
 
-  const std::vector<std::string> pieces{"a", "b", "c", "o", ".", "*", "?", "[ab]", "[!a]", "[a-c]", "[^.]", "\\*", "\\a", "foo", "x y",
-                                        "]", "[]a]", "[[:alpha:]]", "[[:punct:]]", "[\\[-\\]]", "-", "\xc3", "[a", "\\", "[b/]", "[a-]"};
+  const std::vector<std::string> pieces{"a",    "b",    "c",     "o",           ".",           "*",         "?",
+                                        "[ab]", "[!a]", "[a-c]", "[^.]",        "\\*",         "\\a",       "foo",
+                                        "x y",  "]",    "[]a]",  "[[:alpha:]]", "[[:punct:]]", "[\\[-\\]]", "-",
+                                        "\xc3", "[a",   "\\",    "[b/]",        "[a-]"};
   auto component = [&] {
     std::string text;
     for (unsigned n = 1 + random() % 3; n-- > 0;) {
       const std::string& piece = pick(pieces);
-      if (piece != "*" || !text.ends_with('*')) text += piece;   // no accidental "**": see the head of patterns.cc
+      if (piece != "*" || !text.ends_with('*')) text += piece;  // no accidental "**": see the head of patterns.cc
     }
     return text;
   };
@@ -235,14 +242,17 @@ TEST_F(AgainstGit, SameVerdicts) {
     }
     std::ofstream(root_ / ".git" / "info" / "exclude") << text;
     int status = std::system(git("check-ignore --no-index -z --stdin < " + (root_ / ".git/paths").string() + " > " +
-                                 (root_ / ".git/answer").string()).c_str());
+                                 (root_ / ".git/answer").string())
+                                 .c_str());
     ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
     std::set<std::string> ignored;
     std::ifstream answer(root_ / ".git" / "answer");
     for (std::string path; std::getline(answer, path, '\0');) ignored.insert("/" + path);
     left_out += ignored.size();
     for (const auto& [path, directory] : paths) {
-      EXPECT_EQ(is_left_out(list, path, directory), ignored.contains(path)) << path << (directory ? "/" : "") << " with\n" << text;
+      EXPECT_EQ(is_left_out(list, path, directory), ignored.contains(path))
+          << path << (directory ? "/" : "") << " with\n"
+          << text;
     }
     if (HasFailure()) return;
   }

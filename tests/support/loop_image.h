@@ -1,5 +1,5 @@
-// A small file system of a given type in an image file, mounted for one test. Needs root, a free loop device and the mkfs program;
-// where one is missing mounted() is false and the test should skip.
+// A small file system of a given type in an image file, mounted for one test. Needs root, a free loop device and the
+// mkfs program; where one is missing mounted() is false and the test should skip.
 #pragma once
 
 #include <fcntl.h>
@@ -19,7 +19,7 @@ class LoopImage {
   explicit LoopImage(const std::string& type) {
     if (geteuid() != 0) return;
     const char* options = type == "ext4" ? "-q -F -b 4096" : type == "xfs" ? "-q -f" : "-q -f";
-    off_t bytes = type == "ext4" ? 64 << 20 : 320 << 20;   // the least that mkfs.xfs takes; sparse
+    off_t bytes = type == "ext4" ? 64 << 20 : 320 << 20;  // the least that mkfs.xfs takes; sparse
     std::string image = scratch_ / "image";
     int fd = open(image.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return;

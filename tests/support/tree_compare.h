@@ -1,8 +1,9 @@
-// Compares two directory trees, property by property, and tells every difference as text. It shares no code with the product: it is the
-// judge of what the product restored. Times of change and birth (ctime, btime) are never compared: no program can set them.
+// Compares two directory trees, property by property, and tells every difference as text. It shares no code with the
+// product: it is the judge of what the product restored. Times of change and birth (ctime, btime) are never compared:
+// no program can set them.
 //
-// Holes: what is a hole in A (64 KiB of slack at either end, for file systems that allocate in other units) must be one in B.
-// Hard links: two names are one object in A exactly if they are in B.
+// Holes: what is a hole in A (64 KiB of slack at either end, for file systems that allocate in other units) must be one
+// in B. Hard links: two names are one object in A exactly if they are in B.
 #pragma once
 
 #include <dirent.h>
@@ -25,9 +26,9 @@
 namespace coppice::testing {
 
 struct CompareOptions {
-  bool atime = true;                     // but not of symlinks: reading a target, here as in a backup, is an access
+  bool atime = true;  // but not of symlinks: reading a target, here as in a backup, is an access
   bool owners = true, xattrs = true, flags = true, holes = true;
-  bool top = true;                       // the attributes of the two top directories themselves
+  bool top = true;  // the attributes of the two top directories themselves
   std::size_t differences_max = 200;
 };
 
@@ -42,7 +43,8 @@ class TreeComparer {
     if (fds[0] >= 0 && fds[1] >= 0) {
       struct stat st[2];
       bool known = fstat(fds[0], &st[0]) == 0 && fstat(fds[1], &st[1]) == 0;
-      std::string self[2] = {"/proc/self/fd/" + std::to_string(fds[0]) + "/.", "/proc/self/fd/" + std::to_string(fds[1]) + "/."};
+      std::string self[2] = {"/proc/self/fd/" + std::to_string(fds[0]) + "/.",
+                             "/proc/self/fd/" + std::to_string(fds[1]) + "/."};
       if (known && options_.top) compare_metadata("/", st, self, fds);
       compare_directories("", fds);
     }
@@ -51,7 +53,7 @@ class TreeComparer {
     }
     return differences_;
   }
-  std::size_t objects() const { return objects_; }   // how many were looked at
+  std::size_t objects() const { return objects_; }  // how many were looked at
 
  private:
   using Attributes = std::map<std::string, std::string>;
@@ -67,7 +69,8 @@ class TreeComparer {
         out += static_cast<char>(c);
       }
     }
-    if (out.size() > 300) out = out.substr(0, 100) + "...(" + std::to_string(out.size()) + ")..." + out.substr(out.size() - 100);
+    if (out.size() > 300)
+      out = out.substr(0, 100) + "...(" + std::to_string(out.size()) + ")..." + out.substr(out.size() - 100);
     return out;
   }
   void say(const std::string& path, const std::string& what) {
@@ -110,7 +113,8 @@ class TreeComparer {
     std::set_intersection(names[0].begin(), names[0].end(), names[1].begin(), names[1].end(), std::back_inserter(both));
     for (int side : {0, 1}) {
       for (const std::string& name : names[side]) {
-        if (!std::binary_search(both.begin(), both.end(), name)) say(path + "/" + name, side == 0 ? "only in A" : "only in B");
+        if (!std::binary_search(both.begin(), both.end(), name))
+          say(path + "/" + name, side == 0 ? "only in A" : "only in B");
       }
     }
     for (const std::string& name : both) compare_objects(path + "/" + name, name, fds);
@@ -157,7 +161,8 @@ class TreeComparer {
     }
   }
 
-  void compare_metadata(const std::string& path, const struct stat (&st)[2], const std::string (&at)[2], const int (&fds)[2]) {
+  void compare_metadata(const std::string& path, const struct stat (&st)[2], const std::string (&at)[2],
+                        const int (&fds)[2]) {
     if ((st[0].st_mode & 07777) != (st[1].st_mode & 07777)) {
       char text[64];
       snprintf(text, sizeof text, "mode %04o in A, %04o in B", st[0].st_mode & 07777, st[1].st_mode & 07777);
@@ -176,8 +181,8 @@ class TreeComparer {
   void compare_times(const std::string& path, const char* what, const timespec& a, const timespec& b) {
     if (a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec) return;
     char text[128];
-    snprintf(text, sizeof text, "%s %lld.%09ld in A, %lld.%09ld in B", what, static_cast<long long>(a.tv_sec), a.tv_nsec,
-             static_cast<long long>(b.tv_sec), b.tv_nsec);
+    snprintf(text, sizeof text, "%s %lld.%09ld in A, %lld.%09ld in B", what, static_cast<long long>(a.tv_sec),
+             a.tv_nsec, static_cast<long long>(b.tv_sec), b.tv_nsec);
     say(path, text);
   }
 
@@ -186,11 +191,12 @@ class TreeComparer {
     std::string names(65536, '\0'), value(65536, '\0');
     ssize_t n = llistxattr(at.c_str(), names.data(), names.size());
     if (n < 0) {
-      if (errno != EOPNOTSUPP) say(path, std::string("attributes cannot be listed in ") + side + ": " + strerror(errno));
+      if (errno != EOPNOTSUPP)
+        say(path, std::string("attributes cannot be listed in ") + side + ": " + strerror(errno));
       return found;
     }
     for (const char* name = names.data(); name < names.data() + n; name += strlen(name) + 1) {
-      if (strncmp(name, "trusted.SGI_ACL_", 16) == 0) continue;   // XFS shows an ACL twice
+      if (strncmp(name, "trusted.SGI_ACL_", 16) == 0) continue;  // XFS shows an ACL twice
       ssize_t size = lgetxattr(at.c_str(), name, value.data(), value.size());
       if (size < 0) {
         say(path, std::string("attribute ") + printable(name) + " cannot be read in " + side + ": " + strerror(errno));
@@ -208,7 +214,8 @@ class TreeComparer {
       if (other == b.end()) {
         say(path, "attribute " + printable(name) + " only in A");
       } else if (other->second != value) {
-        say(path, "attribute " + printable(name) + " \"" + printable(value) + "\" in A, \"" + printable(other->second) + "\" in B");
+        say(path, "attribute " + printable(name) + " \"" + printable(value) + "\" in A, \"" + printable(other->second) +
+                      "\" in B");
       }
     }
     for (const auto& [name, value] : b) {
@@ -218,8 +225,8 @@ class TreeComparer {
 
   void compare_flags(const std::string& path, const int (&fds)[2]) {
     // What chattr can set (s u c S i a d A m j t D T C x P F); the rest is the file system's own affair.
-    constexpr unsigned kSettable = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x400 | 0x4000 | 0x8000 | 0x10000 | 0x20000 |
-                                   0x800000 | 0x2000000 | 0x20000000 | 0x40000000;
+    constexpr unsigned kSettable = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x400 | 0x4000 | 0x8000 |
+                                   0x10000 | 0x20000 | 0x800000 | 0x2000000 | 0x20000000 | 0x40000000;
     long flags[2] = {0, 0};
     fsxattr projects[2] = {};
     bool known = true, projects_known = true;
@@ -241,7 +248,9 @@ class TreeComparer {
   void compare_links(const std::string& path, const struct stat (&st)[2]) {
     std::string first[2];
     for (int side : {0, 1}) {
-      first[side] = st[side].st_nlink > 1 ? first_path_[side].try_emplace({st[side].st_dev, st[side].st_ino}, path).first->second : path;
+      first[side] = st[side].st_nlink > 1
+                        ? first_path_[side].try_emplace({st[side].st_dev, st[side].st_ino}, path).first->second
+                        : path;
     }
     if (first[0] == first[1]) return;
     say(path, "the same object as " + printable(first[0]) + " in A, as " + printable(first[1]) + " in B (hard links)");
@@ -254,7 +263,8 @@ class TreeComparer {
       ssize_t n = readlinkat(dirs[side], name.c_str(), targets[side].data(), targets[side].size());
       targets[side].resize(n < 0 ? 0 : static_cast<std::size_t>(n));
     }
-    if (targets[0] != targets[1]) say(path, "target \"" + printable(targets[0]) + "\" in A, \"" + printable(targets[1]) + "\" in B");
+    if (targets[0] != targets[1])
+      say(path, "target \"" + printable(targets[0]) + "\" in A, \"" + printable(targets[1]) + "\" in B");
   }
 
   static ssize_t read_all(int fd, char* into, std::size_t size, off_t at) {
@@ -293,13 +303,14 @@ class TreeComparer {
       }
       if (n[0] < 0 || n[1] < 0) return;
       std::size_t common = static_cast<std::size_t>(std::min(n[0], n[1]));
-      auto differ = std::mismatch(buffers_[0].begin(), buffers_[0].begin() + static_cast<std::ptrdiff_t>(common), buffers_[1].begin());
+      auto differ = std::mismatch(buffers_[0].begin(), buffers_[0].begin() + static_cast<std::ptrdiff_t>(common),
+                                  buffers_[1].begin());
       auto same = differ.first - buffers_[0].begin();
       if (static_cast<std::size_t>(same) < common || n[0] != n[1]) {
         say(path, "content differs at byte " + std::to_string(at + same));
         return;
       }
-      if (n[0] == 0) return;   // cut short meanwhile, both alike
+      if (n[0] == 0) return;  // cut short meanwhile, both alike
       at += n[0];
     }
     if (options_.holes) compare_holes(path, st, fds);
@@ -316,7 +327,8 @@ class TreeComparer {
       if (end - hole > 2 * kSlack) {
         off_t data = lseek(fds[1], hole + kSlack, SEEK_DATA);
         if (data >= 0 && data < end - kSlack) {
-          say(path, "a hole of " + std::to_string(end - hole) + " bytes at " + std::to_string(hole) + " in A holds data in B");
+          say(path, "a hole of " + std::to_string(end - hole) + " bytes at " + std::to_string(hole) +
+                        " in A holds data in B");
           return;
         }
       }
@@ -327,7 +339,7 @@ class TreeComparer {
   CompareOptions options_;
   std::vector<std::string> differences_;
   std::size_t objects_ = 0;
-  std::map<std::pair<dev_t, ino_t>, std::string> first_path_[2];   // of objects with several links
+  std::map<std::pair<dev_t, ino_t>, std::string> first_path_[2];  // of objects with several links
   std::string buffers_[2];
 };
 

@@ -1,5 +1,5 @@
-// treecmp [--no-atime] [--no-owners] [--no-xattrs] [--no-flags] [--no-holes] [--no-top] A B: 0 when the trees are alike, else 1 and each
-// difference on a line.
+// treecmp [--no-atime] [--no-owners] [--no-xattrs] [--no-flags] [--no-holes] [--no-top] A B: 0 when the trees are
+// alike, else 1 and each difference on a line.
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -12,20 +12,28 @@ int main(int argc, char** argv) {
   std::vector<std::string> trees;
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
-    if (argument == "--no-atime") options.atime = false;
-    else if (argument == "--no-owners") options.owners = false;
-    else if (argument == "--no-xattrs") options.xattrs = false;
-    else if (argument == "--no-flags") options.flags = false;
-    else if (argument == "--no-holes") options.holes = false;
-    else if (argument == "--no-top") options.top = false;
-    else trees.push_back(argument);
+    if (argument == "--no-atime")
+      options.atime = false;
+    else if (argument == "--no-owners")
+      options.owners = false;
+    else if (argument == "--no-xattrs")
+      options.xattrs = false;
+    else if (argument == "--no-flags")
+      options.flags = false;
+    else if (argument == "--no-holes")
+      options.holes = false;
+    else if (argument == "--no-top")
+      options.top = false;
+    else
+      trees.push_back(argument);
   }
   if (trees.size() != 2) {
-    fprintf(stderr, "usage: treecmp [--no-atime] [--no-owners] [--no-xattrs] [--no-flags] [--no-holes] [--no-top] A B\n");
+    fprintf(stderr,
+            "usage: treecmp [--no-atime] [--no-owners] [--no-xattrs] [--no-flags] [--no-holes] [--no-top] A B\n");
     return 2;
   }
   rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {   // two descriptors for each level of the tree
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {  // two descriptors for each level of the tree
     files.rlim_cur = files.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &files);
   }

@@ -1,4 +1,5 @@
-// treemake [--locked] SEED DIR makes the tree of that seed in DIR; treemake --unlock DIR takes off what would keep it from being removed.
+// treemake [--locked] SEED DIR makes the tree of that seed in DIR; treemake --unlock DIR takes off what would keep it
+// from being removed.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

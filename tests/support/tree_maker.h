@@ -1,9 +1,11 @@
-// Makes, from a seed, a directory tree with everything that a backup must bring back (docs: fidelity): every type, odd modes, owners and
-// times, hard links across directories, holes, attributes, ACLs, capabilities, flags, odd names, sizes around the cutting limits, paths
-// beyond PATH_MAX. The same seed and options give the same tree, to the nanosecond. What the file system or the user may not have
-// (owners, devices, attributes) is left out in silence: a comparison is with what is there.
+// Makes, from a seed, a directory tree with everything that a backup must bring back (docs: fidelity): every type, odd
+// modes, owners and times, hard links across directories, holes, attributes, ACLs, capabilities, flags, odd names,
+// sizes around the cutting limits, paths beyond PATH_MAX. The same seed and options give the same tree, to the
+// nanosecond. What the file system or the user may not have (owners, devices, attributes) is left out in silence: a
+// comparison is with what is there.
 //
-// The top directory holds one of each kind ("catalogue"); below it random directories hold random ones. Throws std::system_error.
+// The top directory holds one of each kind ("catalogue"); below it random directories hold random ones. Throws
+// std::system_error.
 #pragma once
 
 #include <fcntl.h>
@@ -26,10 +28,10 @@ namespace coppice::testing {
 
 struct TreeOptions {
   unsigned directories = 12, files_per_directory = 8;
-  bool privileged = geteuid() == 0;   // owners, devices, capabilities, trusted attributes
-  bool locked = false;                // immutable and append-only files too: unlock_tree() before removal
-  bool deep = true;                   // a path longer than PATH_MAX
-  bool large = true;                  // contents beyond 128 KiB
+  bool privileged = geteuid() == 0;  // owners, devices, capabilities, trusted attributes
+  bool locked = false;               // immutable and append-only files too: unlock_tree() before removal
+  bool deep = true;                  // a path longer than PATH_MAX
+  bool large = true;                 // contents beyond 128 KiB
 };
 
 class TreeMaker {
@@ -55,9 +57,11 @@ class TreeMaker {
   }
 
  private:
-  [[noreturn]] static void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+  [[noreturn]] static void fail(const std::string& what) {
+    throw std::system_error(errno, std::generic_category(), what);
+  }
 
-  std::uint64_t next() {   // splitmix64
+  std::uint64_t next() {  // splitmix64
     std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
@@ -70,8 +74,20 @@ class TreeMaker {
 
   static constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * 1024;
   static const std::vector<std::uint64_t>& cutting_sizes() {
-    static const std::vector<std::uint64_t> sizes{0, 1, 4095, 4096, 65535, 65536, 65537, 128 * kKiB - 1, 128 * kKiB, 128 * kKiB + 1,
-                                                  2 * kMiB - 1, 2 * kMiB, 2 * kMiB + 1, 5 * kMiB};
+    static const std::vector<std::uint64_t> sizes{0,
+                                                  1,
+                                                  4095,
+                                                  4096,
+                                                  65535,
+                                                  65536,
+                                                  65537,
+                                                  128 * kKiB - 1,
+                                                  128 * kKiB,
+                                                  128 * kKiB + 1,
+                                                  2 * kMiB - 1,
+                                                  2 * kMiB,
+                                                  2 * kMiB + 1,
+                                                  5 * kMiB};
     return sizes;
   }
   enum class Content { kRandom, kText, kZeros };
@@ -124,19 +140,32 @@ class TreeMaker {
   }
 
   // "/proc/self/fd/<dir>/<name>": reaches anything without following it, however deep.
-  static std::string path_of(int dir, const std::string& name) { return "/proc/self/fd/" + std::to_string(dir) + "/" + name; }
+  static std::string path_of(int dir, const std::string& name) {
+    return "/proc/self/fd/" + std::to_string(dir) + "/" + name;
+  }
 
   static void attribute(const std::string& path, const std::string& name, const std::string& value) {
     if (lsetxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0) == 0) return;
-    if (errno != EOPNOTSUPP && errno != EPERM && errno != ENOSPC && errno != E2BIG && errno != EACCES) fail("setxattr " + name);
+    if (errno != EOPNOTSUPP && errno != EPERM && errno != ENOSPC && errno != E2BIG && errno != EACCES)
+      fail("setxattr " + name);
   }
 
   timespec some_time() {
-    static const std::int64_t seconds[] = {-2'145'916'800 /* 1902 */, -2'147'483'000 /* 1901 */, -1, 0, 1, 951'782'400 /* 2000 */,
-                                           1'700'000'000, 2'147'483'648 /* 2038 */, 4'102'444'800 /* 2100 */};
+    static const std::int64_t seconds[] = {-2'145'916'800 /* 1902 */,
+                                           -2'147'483'000 /* 1901 */,
+                                           -1,
+                                           0,
+                                           1,
+                                           951'782'400 /* 2000 */,
+                                           1'700'000'000,
+                                           2'147'483'648 /* 2038 */,
+                                           4'102'444'800 /* 2100 */};
     static const long nanoseconds[] = {0, 1, 999'999'999, 123'456'789, 500'000'000};
-    std::int64_t at = chance(2) ? seconds[below(std::size(seconds))] : static_cast<std::int64_t>(1'000'000'000 + below(700'000'000));
-    return {.tv_sec = at, .tv_nsec = chance(2) ? nanoseconds[below(std::size(nanoseconds))] : static_cast<long>(below(1'000'000'000))};
+    std::int64_t at =
+        chance(2) ? seconds[below(std::size(seconds))] : static_cast<std::int64_t>(1'000'000'000 + below(700'000'000));
+    return {
+        .tv_sec = at,
+        .tv_nsec = chance(2) ? nanoseconds[below(std::size(nanoseconds))] : static_cast<long>(below(1'000'000'000))};
   }
 
   void finish(int dir, const std::string& name, mode_t mode, bool is_symlink = false) {
@@ -148,7 +177,7 @@ class TreeMaker {
     timespec times[2] = {some_time(), some_time()};
     std::string value(below(200), static_cast<char>('a' + below(26)));
     if (options_.privileged && fchownat(dir, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) fail("chown " + name);
-    if (!options_.privileged) mode |= 0400;   // or it could be neither backed up nor compared
+    if (!options_.privileged) mode |= 0400;  // or it could be neither backed up nor compared
     if (!is_symlink && fchmodat(dir, name.c_str(), mode, 0) != 0) fail("chmod " + name);
     if (with_attributes) {
       if (!is_symlink) attribute(path, "user.some", value);
@@ -164,11 +193,13 @@ class TreeMaker {
     const timespec times[2] = {some_time(), some_time()};
     const std::string path = "/proc/self/fd/" + std::to_string(fd);
     if (options_.privileged && chance(3)) {
-      if (fchown(fd, static_cast<uid_t>(below(3000)), static_cast<gid_t>(below(3000))) != 0) fail("chown of a directory");
+      if (fchown(fd, static_cast<uid_t>(below(3000)), static_cast<gid_t>(below(3000))) != 0)
+        fail("chown of a directory");
     }
     if (fchmod(fd, mode | 0500) != 0) fail("chmod of a directory");
     auto with = [&](const char* name, const std::string& value) {
-      if (fsetxattr(fd, name, value.data(), value.size(), 0) != 0 && errno != EOPNOTSUPP && errno != EPERM) fail("setxattr");
+      if (fsetxattr(fd, name, value.data(), value.size(), 0) != 0 && errno != EOPNOTSUPP && errno != EPERM)
+        fail("setxattr");
     };
     if (chance(4)) with("user.directory", "yes");
     if (inherited_acl) with("system.posix_acl_default", acl(4321, true));
@@ -217,7 +248,7 @@ class TreeMaker {
     bool is_device = type == S_IFCHR || type == S_IFBLK;
     if (is_device && !options_.privileged) return;
     if (mknodat(dir, name.c_str(), type | 0600, device) != 0) {
-      if (is_device && errno == EPERM) return;   // a container without the right
+      if (is_device && errno == EPERM) return;  // a container without the right
       fail("mknod " + name);
     }
     finish(dir, name, 0640);
@@ -241,9 +272,31 @@ class TreeMaker {
   }
 
   static std::vector<std::string> odd_names() {
-    return {"new\nline", "tab\there", "\xff\xfe not utf-8", "-dash", "--", "trailing ", " ", "...", ".hidden", "back\\slash", "quote\"'",
-            "*star?[x]", "$(echo)", "\xc3\xa9\xe2\x82\xac", "e\xcc\x81", std::string("\x01\x1b[31m\x7f"), std::string(255, 'n'),
-            std::string(127, '\xc3') + std::string(128, '\n'), "CACHE", "cache", "0", "~", "#hash", "!bang", "nul-like\\0"};
+    return {"new\nline",
+            "tab\there",
+            "\xff\xfe not utf-8",
+            "-dash",
+            "--",
+            "trailing ",
+            " ",
+            "...",
+            ".hidden",
+            "back\\slash",
+            "quote\"'",
+            "*star?[x]",
+            "$(echo)",
+            "\xc3\xa9\xe2\x82\xac",
+            "e\xcc\x81",
+            std::string("\x01\x1b[31m\x7f"),
+            std::string(255, 'n'),
+            std::string(127, '\xc3') + std::string(128, '\n'),
+            "CACHE",
+            "cache",
+            "0",
+            "~",
+            "#hash",
+            "!bang",
+            "nul-like\\0"};
   }
 
   void catalogue(int root) {
@@ -277,7 +330,8 @@ class TreeMaker {
     for (const std::string& name : odd_names()) file(root, name, below(3000), Content::kText);
     attributes_catalogue(root);
     empty_directories(root);
-    for (const char* name : {"text-1", "random-131072", "fifo", "link-relative", "hole-middle"}) remember_for_links(root, name);
+    for (const char* name : {"text-1", "random-131072", "fifo", "link-relative", "hole-middle"})
+      remember_for_links(root, name);
     link_of_something(root, "hard-link");
   }
 
@@ -299,7 +353,8 @@ class TreeMaker {
     on("xattr-binary", "user.binary", std::string("\0\xff\n", 3));
     on("xattr-odd-name", "user.\xff odd\n", "x");
     on("xattr-large", "user.large", std::string(3500, 'L'));
-    for (int i = 0; i < 12; ++i) on("xattr-many", ("user.many" + std::to_string(i * 7 % 12)).c_str(), std::to_string(i));
+    for (int i = 0; i < 12; ++i)
+      on("xattr-many", ("user.many" + std::to_string(i * 7 % 12)).c_str(), std::to_string(i));
     on("acl", "system.posix_acl_access", acl(1000, true));
     on("acl-none", "system.posix_acl_access", acl(65534, false));
     if (options_.privileged) {
@@ -341,14 +396,31 @@ class TreeMaker {
     for (unsigned i = 0; i < options_.files_per_directory; ++i) {
       std::string name = std::to_string(next() & 0xffff) + "-" + std::to_string(i);
       switch (below(12)) {
-        case 0: symlink(fd, name, std::string(1 + below(300), 's')); break;
-        case 1: node(fd, name, chance(2) ? S_IFIFO : S_IFSOCK, 0); break;
-        case 2: link_of_something(fd, name); break;
-        case 3: sparse_file(fd, name, kMiB + below(kMiB), {{below(kMiB), 1 + below(9000)}}); break;
-        case 4: file(fd, name, cutting_sizes()[below(options_.large ? 12 : 10)], Content::kRandom); break;
-        case 5: file(fd, name, below(600'000), Content::kText); break;
-        case 6: node(fd, name, S_IFCHR, makedev(static_cast<unsigned>(below(4000)), static_cast<unsigned>(below(1'000'000)))); break;
-        default: file(fd, name, below(8000), chance(2) ? Content::kRandom : Content::kText, static_cast<mode_t>(below(010000))); break;
+        case 0:
+          symlink(fd, name, std::string(1 + below(300), 's'));
+          break;
+        case 1:
+          node(fd, name, chance(2) ? S_IFIFO : S_IFSOCK, 0);
+          break;
+        case 2:
+          link_of_something(fd, name);
+          break;
+        case 3:
+          sparse_file(fd, name, kMiB + below(kMiB), {{below(kMiB), 1 + below(9000)}});
+          break;
+        case 4:
+          file(fd, name, cutting_sizes()[below(options_.large ? 12 : 10)], Content::kRandom);
+          break;
+        case 5:
+          file(fd, name, below(600'000), Content::kText);
+          break;
+        case 6:
+          node(fd, name, S_IFCHR, makedev(static_cast<unsigned>(below(4000)), static_cast<unsigned>(below(1'000'000))));
+          break;
+        default:
+          file(fd, name, below(8000), chance(2) ? Content::kRandom : Content::kText,
+               static_cast<mode_t>(below(010000)));
+          break;
       }
       if (chance(3) && faccessat(fd, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) remember_for_links(fd, name);
     }
@@ -359,7 +431,8 @@ class TreeMaker {
 
   void deep_path(int root) {
     std::vector<int> chain{root};
-    for (int i = 0; i < 20; ++i) chain.push_back(sub_directory(chain.back(), std::string(240, static_cast<char>('a' + i))));
+    for (int i = 0; i < 20; ++i)
+      chain.push_back(sub_directory(chain.back(), std::string(240, static_cast<char>('a' + i))));
     file(chain.back(), "at the bottom", 100, Content::kText);
     symlink(chain.back(), "link", "at the bottom");
     node(chain.back(), "fifo", S_IFIFO, 0);
@@ -374,12 +447,15 @@ class TreeMaker {
   std::uint64_t state_;
   TreeOptions options_;
   unsigned directories_left_ = 0;
-  std::vector<int> link_pool_;   // O_PATH descriptors of what may be linked again
+  std::vector<int> link_pool_;  // O_PATH descriptors of what may be linked again
 };
 
-inline void make_tree(std::uint64_t seed, const std::string& path, TreeOptions options = {}) { TreeMaker(seed, options).make(path); }
+inline void make_tree(std::uint64_t seed, const std::string& path, TreeOptions options = {}) {
+  TreeMaker(seed, options).make(path);
+}
 
-// Takes immutable and append-only off the files of the top directory (the only ones that have them), so that the tree can be removed.
+// Takes immutable and append-only off the files of the top directory (the only ones that have them), so that the tree
+// can be removed.
 inline void unlock_tree(const std::string& path) {
   for (const char* name : {"flag-immutable", "flag-append"}) {
     int fd = open((path + "/" + name).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
