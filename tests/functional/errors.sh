@@ -1,0 +1,21 @@
+# Wrong passphrase, wrong vault, no vault, newer format, usage: each a clear error and its own exit status.
+. "$(dirname "$0")/lib.sh" "$1"
+status 1 "$coppice" list
+says "coppice init"
+new_vault
+status 1 "$coppice" init --passphrase-file "$work/passphrase" --recovery-file "$work/sheet2"
+status 2 "$coppice" backup
+status 2 "$coppice" restore latest
+status 2 "$coppice" no-such-command
+status 1 "$coppice" backup "$work/nothing-here"
+(umask 077; echo "another passphrase, wrong" > "$work/wrong")
+status 1 "$coppice" key rotate --passphrase-file "$work/wrong"
+says "passphrase"
+mkdir "$work/f" && echo x > "$work/f/x"
+status 0 "$coppice" backup "$work/f"
+status 1 "$coppice" restore 0000dead --to "$work/to"
+COPPICE_VAULT="$work/f" status 1 "$coppice" list
+chmod -R u+w "$work/vault"
+sed 's/"version": *1/"version": 2/' "$work/vault/vault.json" > "$work/v" && mv -f "$work/v" "$work/vault/vault.json"
+status 1 "$coppice" list
+says "2"

@@ -1,0 +1,29 @@
+# list, ls, find, diff, forget, stats: from trees alone, without a data pack; JSON is JSON; names that are not UTF-8 survive.
+. "$(dirname "$0")/lib.sh" "$1"
+new_vault
+some_files "$work/files"
+touch "$work/files/$(printf 'bad-\377-name')"
+sleep 3
+status 0 "$coppice" backup --tag one "$work/files"
+echo changed > "$work/files/a/b/hello"
+rm "$work/files/a/file-3"
+status 0 "$coppice" backup --tag two "$work/files"
+mv "$work/vault/packs" "$work/packs-away"
+first=$("$coppice" list --json --tag one | python3 -c 'import json,sys; print([json.loads(l) for l in sys.stdin if "\"id\"" in l][0]["id"][:12])')
+status 0 "$coppice" diff "$first" latest
+says "hello"
+says "file-3"
+status 0 "$coppice" find 'file-1*' latest
+says "file-12"
+status 0 "$coppice" ls -l "latest:$work/files/a"
+for command in list "ls latest" "find file-2" "diff $first latest" stats; do
+  "$coppice" $command --json | while read -r line; do echo "$line" | python3 -m json.tool > /dev/null || die "$command --json: $line"; done
+done
+"$coppice" ls -R latest --json | grep -q path_b64 || die "a name that is not UTF-8 is not told as base64"
+mv "$work/packs-away" "$work/vault/packs"
+status 0 "$coppice" forget "$first" --yes
+[ "$("$coppice" list --json | grep -c '"id"')" = 1 ] || die "the forgotten snapshot is still listed"
+status 0 "$coppice" check
+head -c 100000 /dev/urandom > "$work/stream"
+status 0 "$coppice" backup --stdin dump.bin < "$work/stream"
+"$coppice" cat latest:/dump.bin | cmp - "$work/stream" || die "the stream came back different"
