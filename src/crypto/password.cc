@@ -15,7 +15,7 @@ Result<Key> stretch_password(ByteSpan passphrase, const PasswordSalt& salt, Argo
   Key key;
   const int outcome = crypto_pwhash_argon2id(
       reinterpret_cast<unsigned char*>(key.writable().data()), key.writable().size(),
-      reinterpret_cast<const char*>(passphrase.data()), passphrase.size(),
+      passphrase.empty() ? "" : reinterpret_cast<const char*>(passphrase.data()), passphrase.size(),
       reinterpret_cast<const unsigned char*>(salt.data()), cost.passes, std::size_t{cost.memory_kib} * 1024,
       crypto_pwhash_argon2id_ALG_ARGON2ID13);
   // With the bounds checked above, memory is the only thing left that can be missing.

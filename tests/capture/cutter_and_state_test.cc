@@ -29,7 +29,9 @@ TEST(Cutter, ChunksKeepTheirBoundsAndResynchroniseAfterAnInsertion) {
   for (std::size_t i = 0; i < before.size(); ++i) {
     const std::size_t n = before[i] - last;
     EXPECT_LE(n, vault::kCutBytesMax);
-    if (i + 1 < before.size()) EXPECT_GE(n, vault::kCutBytesMin);
+    if (i + 1 < before.size()) {
+      EXPECT_GE(n, vault::kCutBytesMin);
+    }
     last = before[i];
   }
   EXPECT_EQ(last, text.size());
