@@ -44,13 +44,15 @@ struct Cli {
 };
 
 // A subcommand with its one-line description and its examples (lines without indentation; "coppice ..." or a remark).
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description, const std::vector<std::string>& examples);
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
+                      const std::vector<std::string>& examples);
 // Adds the options of Common. kNone: a command that opens no vault.
 enum class Access { kNone, kStore, kVault };
 void add_common_options(Cli& cli, CLI::App* command, Access access);
 void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter);
 // A repeatable option that takes one value each time.
-CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values, const std::string& description);
+CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values,
+                            const std::string& description);
 
 void add_init(Cli& cli);
 void add_backup(Cli& cli);
@@ -66,13 +68,13 @@ void add_forget(Cli& cli);
 void add_key(Cli& cli);
 void add_tar(Cli& cli);
 void add_version(Cli& cli);
-void add_manual(Cli& cli);   // hidden: the man page and the completion, from the same definitions
+void add_manual(Cli& cli);  // hidden: the man page and the completion, from the same definitions
 
 // ---- output ----
 
-void print(std::string_view text);                        // to standard output
-void note(std::string_view text);                         // to standard error, unless --quiet is the caller's business
-void emit(const Json& object);                            // one line
+void print(std::string_view text);  // to standard output
+void note(std::string_view text);   // to standard error, unless --quiet is the caller's business
+void emit(const Json& object);      // one line
 // `bytes` under `key` when it is UTF-8, else in base64 under `key`_b64.
 void put_path(Json& object, const std::string& key, std::string_view bytes);
 bool stdout_is_terminal();
@@ -117,7 +119,7 @@ void warn_of_bad(const Common& common, const vault::SnapshotList& list);
 
 Json describe_snapshot(const vault::Snapshot& snapshot);
 Json describe_entry(std::string_view path, const format::Entry& entry);
-std::string render_time_json(Timestamp t);               // RFC 3339 with nanoseconds when there are any
+std::string render_time_json(Timestamp t);  // RFC 3339 with nanoseconds when there are any
 std::string_view type_name(format::EntryType type);
 
 }  // namespace coppice::cli

@@ -16,7 +16,8 @@ namespace coppice::cli {
 namespace {
 constexpr std::uint64_t kFreeBytesMin = 64ull << 20;
 constexpr std::string_view kInterrupted =
-    "\ncoppice: stopping. What was stored so far is kept, and the same command goes on from there. Again to stop at once.\n";
+    "\ncoppice: stopping. What was stored so far is kept, and the same command goes on from there. Again to stop at "
+    "once.\n";
 
 struct BackupFlags {
   capture::BackupOptions backup;
@@ -44,7 +45,8 @@ std::string changes_of(const capture::BackupReport& report) {
   if (report.files_new == 0 && report.files_changed == 0) return "nothing changed";
   if (report.files_new == 0) return tasks::render_count(report.files_changed) + " changed";
   if (report.files_changed == 0) return tasks::render_count(report.files_new) + " new";
-  return fmt::format("{} new, {} changed", tasks::render_count(report.files_new), tasks::render_count(report.files_changed));
+  return fmt::format("{} new, {} changed", tasks::render_count(report.files_new),
+                     tasks::render_count(report.files_changed));
 }
 
 void print_summary(const Common& common, const capture::BackupReport& report, const Result<std::uint64_t>& free_bytes) {
@@ -54,35 +56,53 @@ void print_summary(const Common& common, const capture::BackupReport& report, co
       line["snapshot"] = report.snapshot.id();
       line["short_id"] = report.snapshot.short_id();
     }
-    line.update({{"files", report.files}, {"directories", report.directories}, {"others", report.others}, {"bytes", report.bytes},
-                 {"files_new", report.files_new}, {"files_changed", report.files_changed}, {"files_unchanged", report.files_unchanged},
-                 {"bytes_read", report.bytes_read}, {"added_plain", report.added_plain}, {"added_stored", report.added_stored},
-                 {"adopted", report.adopted}, {"warnings", report.warnings_total}, {"duration_ms", report.duration_ms}});
+    line.update({{"files", report.files},
+                 {"directories", report.directories},
+                 {"others", report.others},
+                 {"bytes", report.bytes},
+                 {"files_new", report.files_new},
+                 {"files_changed", report.files_changed},
+                 {"files_unchanged", report.files_unchanged},
+                 {"bytes_read", report.bytes_read},
+                 {"added_plain", report.added_plain},
+                 {"added_stored", report.added_stored},
+                 {"adopted", report.adopted},
+                 {"warnings", report.warnings_total},
+                 {"duration_ms", report.duration_ms}});
     emit(line);
     return;
   }
-  const std::string what = fmt::format("{} files, {}; {}", tasks::render_count(report.files), tasks::render_size(report.bytes), changes_of(report));
+  const std::string what = fmt::format("{} files, {}; {}", tasks::render_count(report.files),
+                                       tasks::render_size(report.bytes), changes_of(report));
   const std::string took = tasks::render_seconds(static_cast<double>(report.duration_ms) / 1000);
   if (!report.committed) {
-    print(fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})\n", what, tasks::render_size(report.bytes_read), took));
+    print(fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})\n", what,
+                      tasks::render_size(report.bytes_read), took));
     if (free_bytes && report.bytes_read > *free_bytes) {
-      note(fmt::format("coppice: warning: the vault has {} free, and {} may be added (before compression)\n", tasks::render_size(*free_bytes),
-                       tasks::render_size(report.bytes_read)));
+      note(fmt::format("coppice: warning: the vault has {} free, and {} may be added (before compression)\n",
+                       tasks::render_size(*free_bytes), tasks::render_size(report.bytes_read)));
     }
     return;
   }
-  if (report.adopted > 0 && !common.quiet) print(fmt::format("went on from an interrupted run: {} were stored already\n", tasks::render_size(report.adopted)));
-  print(fmt::format("snapshot {}: {}, added {} in {}\n", report.snapshot.short_id(), what, tasks::render_size(report.added_stored), took));
+  if (report.adopted > 0 && !common.quiet)
+    print(fmt::format("went on from an interrupted run: {} were stored already\n", tasks::render_size(report.adopted)));
+  print(fmt::format("snapshot {}: {}, added {} in {}\n", report.snapshot.short_id(), what,
+                    tasks::render_size(report.added_stored), took));
 }
 
 int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App* command) {
   capture::BackupOptions& options = flags.backup;
-  if (options.sources.empty() && options.stdin_name.empty()) return usage(command, "nothing to back up: name files or directories, or --stdin NAME");
+  if (options.sources.empty() && options.stdin_name.empty())
+    return usage(command, "nothing to back up: name files or directories, or --stdin NAME");
   if (!options.sources.empty() && !options.stdin_name.empty()) return usage(command, "--stdin takes no other sources");
-  if (!options.stdin_name.empty() && isatty(STDIN_FILENO)) return usage(command, "--stdin reads a pipe or a file, not a terminal");
+  if (!options.stdin_name.empty() && isatty(STDIN_FILENO))
+    return usage(command, "--stdin reads a pipe or a file, not a terminal");
+  if (options.writer.compression_level < 1 || options.writer.compression_level > 19)
+    return usage(command, "--compression: a level from 1 to 19");
   if (!flags.limit_rate.empty()) {
     const auto rate = tasks::parse_size(flags.limit_rate);
-    if (!rate || *rate == 0) return usage(command, "--limit-rate: " + (rate ? "it must be more than nothing" : rate.error().message()));
+    if (!rate || *rate == 0)
+      return usage(command, "--limit-rate: " + (rate ? "it must be more than nothing" : rate.error().message()));
     options.writer.rate_limit = *rate;
   }
   options.exclude_caches = !flags.no_exclude_caches;
@@ -98,16 +118,18 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
   const auto free_bytes = opened->store->free_bytes();
   if (!options.dry_run && free_bytes && *free_bytes < kFreeBytesMin) {
     return report(common,
-                  Error(ErrorKind::kExhausted, fmt::format("{} has only {} free; nothing was started", opened->location, tasks::render_size(*free_bytes))),
+                  Error(ErrorKind::kExhausted, fmt::format("{} has only {} free; nothing was started", opened->location,
+                                                           tasks::render_size(*free_bytes))),
                   "make room there: at least 64 MiB");
   }
 
-  signal(SIGPIPE, SIG_IGN);   // a display that goes away is no reason to stop a backup
+  signal(SIGPIPE, SIG_IGN);  // a display that goes away is no reason to stop a backup
   capture::BackupProgress progress;
   CancelToken cancel;
   const auto run = [&] {
     const tasks::InterruptGuard interrupts(cancel, kInterrupted);
-    const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&] { return sample_of(progress); });
+    const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet),
+                                         [&] { return sample_of(progress); });
     return capture::run_backup(*opened->vault, options, progress, cancel);
   };
   auto done = run();
@@ -118,7 +140,9 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
                     "what was stored is kept: run the same command again to go on");
     }
     return report(common, error.within("no snapshot was made"),
-                  error.kind() == ErrorKind::kExhausted ? "make room, then run the same command again: what was stored is kept" : "");
+                  error.kind() == ErrorKind::kExhausted
+                      ? "make room, then run the same command again: what was stored is kept"
+                      : "");
   }
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
@@ -129,29 +153,37 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
 }  // namespace
 
 void add_backup(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "backup", "Back up files and directories as a new snapshot",
-                                  {"coppice backup /                              the whole host, without /proc, /sys, /dev and the like",
-                                   "coppice backup /home /etc --exclude '*.tmp' --exclude-file /etc/coppice/excludes",
-                                   "coppice backup --one-file-system / --tag nightly",
-                                   "pg_dumpall | coppice backup --stdin postgres.sql --tag db"});
+  CLI::App* command = add_command(
+      cli.app, "backup", "Back up files and directories as a new snapshot",
+      {"coppice backup /                              the whole host, without /proc, /sys, /dev and the like",
+       "coppice backup /home /etc --exclude '*.tmp' --exclude-file /etc/coppice/excludes",
+       "coppice backup --one-file-system / --tag nightly",
+       "pg_dumpall | coppice backup --stdin postgres.sql --tag db"});
   auto flags = std::make_shared<BackupFlags>();
   auto& backup = flags->backup;
   command->add_option("source", backup.sources, "Files and directories")->type_name("PATH");
-  add_repeatable(command, "-e,--exclude", backup.excludes, "Leave out what matches, in gitignore syntax")->type_name("PATTERN");
-  add_repeatable(command, "--exclude-file", backup.exclude_files, "Leave out what matches a line of FILE")->type_name("FILE");
-  command->add_flag("-x,--one-file-system", backup.one_file_system, "Do not go into other file systems mounted below a source");
+  add_repeatable(command, "-e,--exclude", backup.excludes, "Leave out what matches, in gitignore syntax")
+      ->type_name("PATTERN");
+  add_repeatable(command, "--exclude-file", backup.exclude_files, "Leave out what matches a line of FILE")
+      ->type_name("FILE");
+  command->add_flag("-x,--one-file-system", backup.one_file_system,
+                    "Do not go into other file systems mounted below a source");
   command->add_flag("--no-exclude-caches", flags->no_exclude_caches, "Take directories marked by CACHEDIR.TAG too");
   command->add_option("--stdin", backup.stdin_name, "Store standard input as one file of this name")->type_name("NAME");
   add_repeatable(command, "-t,--tag", backup.tags, "Give the snapshot a tag")->type_name("TAG");
   command->add_option("-H,--host", backup.host, "Host name to record (else this host's)")->type_name("NAME");
-  command->add_option("--limit-rate", flags->limit_rate, "Write to the vault at most this much a second")->type_name("SIZE");
+  command->add_option("--limit-rate", flags->limit_rate, "Write to the vault at most this much a second")
+      ->type_name("SIZE");
   command->add_flag("-n,--dry-run", backup.dry_run, "Look and count only; store nothing");
   command->add_flag("-f,--force", backup.force, "Read every file again, whatever is known from the last run");
   command->add_option("--compression", backup.writer.compression_level, "zstd level, 1 (fast) to 19 (small)")
-      ->type_name("LEVEL")->transform(CLI::Range(1, 19))->capture_default_str();
+      ->type_name("LEVEL")
+      ->capture_default_str();
   command->add_flag("--no-verify", flags->no_verify, "Do not open every block again before it is stored");
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, flags, command] { cli.action = [&cli, flags, command] { return run_backup_command(cli.common, *flags, command); }; });
+  command->callback([&cli, flags, command] {
+    cli.action = [&cli, flags, command] { return run_backup_command(cli.common, *flags, command); };
+  });
 }
 
 }  // namespace coppice::cli

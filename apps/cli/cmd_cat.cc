@@ -26,9 +26,10 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
     const auto found = TRY(vault::find_entry(*reader, *chosen->snapshot.body, ref->path));
     if (found.entry.type != format::EntryType::kFile) {
-      return fail(ErrorKind::kInvalid, fmt::format("{} is a {}, not a file", render_printable(ref->path), type_name(found.entry.type)));
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("{} is a {}, not a file", render_printable(ref->path), type_name(found.entry.type)));
     }
-    const CancelToken cancel;   // a signal ends the process: nothing here needs putting in order
+    const CancelToken cancel;  // a signal ends the process: nothing here needs putting in order
     return restore::write_content(*reader, found, STDOUT_FILENO, cancel);
   };
   if (auto done = work(); !done) return report(common, done.error().within(chosen->snapshot.short_id()));
@@ -37,13 +38,16 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
 }  // namespace
 
 void add_cat(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "cat", "Write one file of a snapshot to standard output",
-                                  {"coppice cat latest:/etc/fstab", "coppice cat @2026-11-22T08:00:/var/lib/dump.sql | psql"});
+  CLI::App* command =
+      add_command(cli.app, "cat", "Write one file of a snapshot to standard output",
+                  {"coppice cat latest:/etc/fstab", "coppice cat @2026-11-22T08:00:/var/lib/dump.sql | psql"});
   auto options = std::make_shared<CatOptions>();
   command->add_option("file", options->snapshot, "SNAP:/PATH")->required()->type_name("SNAP:/PATH");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, options, command] { cli.action = [&cli, options, command] { return run_cat(cli.common, *options, command); }; });
+  command->callback([&cli, options, command] {
+    cli.action = [&cli, options, command] { return run_cat(cli.common, *options, command); };
+  });
 }
 
 }  // namespace coppice::cli

@@ -14,18 +14,26 @@ struct CheckFlags {
 
 void print_finding(const maintenance::Finding& finding) {
   const bool damage = finding.severity == maintenance::Severity::kDamage;
-  print(fmt::format("{} {}{}: {}\n", damage ? "DAMAGE" : "note  ", finding.object, finding.block ? fmt::format(" block {}", *finding.block) : "", finding.what));
-  if (finding.snapshots_total > 0) print(fmt::format("         needed by {} snapshot{}\n", finding.snapshots_total, finding.snapshots_total == 1 ? "" : "s"));
+  print(fmt::format("{} {}{}: {}\n", damage ? "DAMAGE" : "note  ", finding.object,
+                    finding.block ? fmt::format(" block {}", *finding.block) : "", finding.what));
+  if (finding.snapshots_total > 0)
+    print(fmt::format("         needed by {} snapshot{}\n", finding.snapshots_total,
+                      finding.snapshots_total == 1 ? "" : "s"));
   for (const auto& file : finding.files) print(fmt::format("         {}\n", shown(file)));
-  if (finding.files_total > finding.files.size()) print(fmt::format("         and {} more\n", finding.files_total - finding.files.size()));
+  if (finding.files_total > finding.files.size())
+    print(fmt::format("         and {} more\n", finding.files_total - finding.files.size()));
 }
 
 Json describe_finding(const maintenance::Finding& finding) {
-  Json json{{"type", "finding"}, {"severity", finding.severity == maintenance::Severity::kDamage ? "damage" : "information"},
-            {"object", finding.object}, {"kind", error_kind_name(finding.kind)}, {"what", finding.what}};
+  Json json{{"type", "finding"},
+            {"severity", finding.severity == maintenance::Severity::kDamage ? "damage" : "information"},
+            {"object", finding.object},
+            {"kind", error_kind_name(finding.kind)},
+            {"what", finding.what}};
   if (finding.block) json["block"] = *finding.block;
   json["snapshots"] = Json::array();
-  for (const auto& session : finding.snapshots) json["snapshots"].push_back(fmt::format("{}.{}", session.generation, session.slot));
+  for (const auto& session : finding.snapshots)
+    json["snapshots"].push_back(fmt::format("{}.{}", session.generation, session.slot));
   json["snapshots_total"] = finding.snapshots_total;
   json["files"] = Json::array();
   for (const auto& path : finding.files) {
@@ -55,7 +63,8 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   const auto work = [&] {
     const tasks::InterruptGuard interrupts(cancel, "coppice: stopping; a check changes nothing\n");
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress] {
-      return tasks::ProgressSample{progress.packs, progress.bytes, progress.packs_total, progress.bytes_total, progress.bytes_total > 0};
+      return tasks::ProgressSample{progress.packs, progress.bytes, progress.packs_total, progress.bytes_total,
+                                   progress.bytes_total > 0};
     });
     return maintenance::check_vault(*opened->vault, options, progress, cancel);
   };
@@ -68,15 +77,25 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
       print_finding(finding);
   }
   if (common.json) {
-    emit({{"type", "summary"}, {"damaged", report->damaged()}, {"damage", report->damage_total}, {"information", report->information_total},
-          {"snapshots", report->snapshots}, {"packs", report->packs}, {"pack_bytes", report->pack_bytes}, {"tree_pages", report->tree_pages},
-          {"blocks_read", report->blocks_read}, {"bytes_read", report->bytes_read}, {"not_checked", report->not_checked}});
+    emit({{"type", "summary"},
+          {"damaged", report->damaged()},
+          {"damage", report->damage_total},
+          {"information", report->information_total},
+          {"snapshots", report->snapshots},
+          {"packs", report->packs},
+          {"pack_bytes", report->pack_bytes},
+          {"tree_pages", report->tree_pages},
+          {"blocks_read", report->blocks_read},
+          {"bytes_read", report->bytes_read},
+          {"not_checked", report->not_checked}});
   } else {
     if (!common.quiet)
       for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
-    const std::string extent = fmt::format("{} snapshots, {} packs ({}), {} tree pages; {} of data read and opened", report->snapshots, report->packs,
-                                           tasks::render_size(report->pack_bytes), report->tree_pages, tasks::render_size(report->bytes_read));
-    print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total, report->damage_total == 1 ? "" : "s", extent)
+    const std::string extent = fmt::format("{} snapshots, {} packs ({}), {} tree pages; {} of data read and opened",
+                                           report->snapshots, report->packs, tasks::render_size(report->pack_bytes),
+                                           report->tree_pages, tasks::render_size(report->bytes_read));
+    print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total,
+                                          report->damage_total == 1 ? "" : "s", extent)
                             : fmt::format("no damage found: {}\n", extent));
   }
   return report->damaged() ? kFailed : kDone;
@@ -84,12 +103,16 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
 }  // namespace
 
 void add_check(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "check", "Prove that the vault is whole",
-                                  {"coppice check                   signatures, lists, indexes, trees: everything but file contents",
-                                   "coppice check --read-data       every byte of every pack",
-                                   "coppice check --read-data=10    a tenth of the packs, others each time"});
+  CLI::App* command =
+      add_command(cli.app, "check", "Prove that the vault is whole",
+                  {"coppice check                   signatures, lists, indexes, trees: everything but file contents",
+                   "coppice check --read-data       every byte of every pack",
+                   "coppice check --read-data=10    a tenth of the packs, others each time"});
   auto flags = std::make_shared<CheckFlags>();
-  auto* option = command->add_option("--read-data", flags->percent, "Read packs too, all or PERCENT of them")->type_name("PERCENT")->expected(0, 1);
+  auto* option =
+      command->add_option("--read-data", flags->percent, "Read and open the packs too: all, or PERCENT of them")
+          ->type_name("[=PERCENT]")
+          ->expected(0, 1);
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, flags, command, option] {
     flags->read_data = option->count() > 0;

@@ -25,27 +25,36 @@ bool lies_in(std::string_view path, std::string_view base) {
 
 char letter_of(const maintenance::Change& change) {
   switch (change.kind) {
-    case maintenance::ChangeKind::kAdded: return '+';
-    case maintenance::ChangeKind::kRemoved: return '-';
-    case maintenance::ChangeKind::kModified: return change.type ? 'T' : change.content ? 'M' : 'U';
+    case maintenance::ChangeKind::kAdded:
+      return '+';
+    case maintenance::ChangeKind::kRemoved:
+      return '-';
+    case maintenance::ChangeKind::kModified:
+      return change.type ? 'T' : change.content ? 'M' : 'U';
   }
   return '?';
 }
 
 std::string_view word_of(char letter) {
   switch (letter) {
-    case '+': return "added";
-    case '-': return "removed";
-    case 'T': return "type_changed";
-    case 'M': return "modified";
-    default: return "metadata_changed";
+    case '+':
+      return "added";
+    case '-':
+      return "removed";
+    case 'T':
+      return "type_changed";
+    case 'M':
+      return "modified";
+    default:
+      return "metadata_changed";
   }
 }
 
 void tell(const Common& common, const maintenance::Change& change, char letter) {
   const format::Entry* entry = change.after ? change.after : change.before;
   if (!common.json) {
-    print(fmt::format("{}  {}{}\n", letter, shown(change.path), entry && entry->type == format::EntryType::kDirectory ? "/" : ""));
+    print(fmt::format("{}  {}{}\n", letter, shown(change.path),
+                      entry && entry->type == format::EntryType::kDirectory ? "/" : ""));
     return;
   }
   Json line{{"type", "change"}, {"change", word_of(letter)}};
@@ -84,9 +93,14 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
           if (!lies_in(change.path, base)) return {};
           const char letter = letter_of(change);
           if (letter == 'U' && options.no_metadata) return {};
-          ++(letter == '+' ? counts.added : letter == '-' ? counts.removed : letter == 'U' ? counts.metadata : counts.modified);
-          if (change.before && change.before->type == format::EntryType::kFile && letter != 'U') counts.bytes_removed += change.before->size;
-          if (change.after && change.after->type == format::EntryType::kFile && letter != 'U') counts.bytes_added += change.after->size;
+          ++(letter == '+'   ? counts.added
+             : letter == '-' ? counts.removed
+             : letter == 'U' ? counts.metadata
+                             : counts.modified);
+          if (change.before && change.before->type == format::EntryType::kFile && letter != 'U')
+            counts.bytes_removed += change.before->size;
+          if (change.after && change.after->type == format::EntryType::kFile && letter != 'U')
+            counts.bytes_added += change.after->size;
           tell(common, change, letter);
           return {};
         },
@@ -94,11 +108,17 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
   };
   if (auto done = work(); !done) return report(common, done.error());
   if (common.json) {
-    emit({{"type", "summary"}, {"added", counts.added}, {"removed", counts.removed}, {"modified", counts.modified},
-          {"metadata_changed", counts.metadata}, {"bytes_before", counts.bytes_removed}, {"bytes_after", counts.bytes_added}});
+    emit({{"type", "summary"},
+          {"added", counts.added},
+          {"removed", counts.removed},
+          {"modified", counts.modified},
+          {"metadata_changed", counts.metadata},
+          {"bytes_before", counts.bytes_removed},
+          {"bytes_after", counts.bytes_added}});
   } else if (!common.quiet) {
-    note(fmt::format("{} added, {} removed, {} modified, {} with other metadata only; {} became {}\n", tasks::render_count(counts.added),
-                     tasks::render_count(counts.removed), tasks::render_count(counts.modified), tasks::render_count(counts.metadata),
+    note(fmt::format("{} added, {} removed, {} modified, {} with other metadata only; {} became {}\n",
+                     tasks::render_count(counts.added), tasks::render_count(counts.removed),
+                     tasks::render_count(counts.modified), tasks::render_count(counts.metadata),
                      tasks::render_size(counts.bytes_removed), tasks::render_size(counts.bytes_added)));
   }
   return kDone;
@@ -106,16 +126,19 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
 }  // namespace
 
 void add_diff(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "diff", "Show what changed from one snapshot to another",
-                                  {"coppice diff 3fa29c 81bd02", "coppice diff @2026-11-22 latest", "coppice diff 3fa29c:/etc latest",
-                                   "Each line starts with + added, - removed, M content modified, T type changed, U only metadata or times."});
+  CLI::App* command = add_command(
+      cli.app, "diff", "Show what changed from one snapshot to another",
+      {"coppice diff 3fa29c 81bd02", "coppice diff @2026-11-22 latest", "coppice diff 3fa29c:/etc latest",
+       "Each line starts with + added, - removed, M content modified, T type changed, U only metadata or times."});
   auto options = std::make_shared<DiffOptions>();
   command->add_option("before", options->before, "SNAP[:/PATH]: the older one")->required()->type_name("SNAP");
   command->add_option("after", options->after, "SNAP[:/PATH]: the newer one")->required()->type_name("SNAP");
   command->add_flag("--no-metadata", options->no_metadata, "Leave out what changed in metadata or times only");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, options, command] { cli.action = [&cli, options, command] { return run_diff(cli.common, *options, command); }; });
+  command->callback([&cli, options, command] {
+    cli.action = [&cli, options, command] { return run_diff(cli.common, *options, command); };
+  });
 }
 
 }  // namespace coppice::cli

@@ -20,8 +20,8 @@ struct Place {
   std::string base;
 };
 
-Result<std::uint64_t> find_in(vault::ChunkReader& reader, const Place& place, const policy::PatternList& patterns, const Common& common,
-                              const FindOptions& options) {
+Result<std::uint64_t> find_in(vault::ChunkReader& reader, const Place& place, const policy::PatternList& patterns,
+                              const Common& common, const FindOptions& options) {
   std::uint64_t found = 0;
   bool told = false;
   const auto start = TRY(vault::find_entry(reader, *place.snapshot->body, place.base));
@@ -34,19 +34,22 @@ Result<std::uint64_t> find_in(vault::ChunkReader& reader, const Place& place, co
     }
     if (!told) {
       told = true;
-      print(fmt::format("{}  {}  {}\n", place.snapshot->short_id(), render_local(tasks::snapshot_time(*place.snapshot)), shown(place.snapshot->body->host)));
+      print(fmt::format("{}  {}  {}\n", place.snapshot->short_id(), render_local(tasks::snapshot_time(*place.snapshot)),
+                        shown(place.snapshot->body->host)));
     }
-    print(fmt::format("  {}{}{}\n", options.long_form ? render_long(entry) : "", shown(path), entry.type == format::EntryType::kDirectory ? "/" : ""));
+    print(fmt::format("  {}{}{}\n", options.long_form ? render_long(entry) : "", shown(path),
+                      entry.type == format::EntryType::kDirectory ? "/" : ""));
   };
   if (start.entry.type != format::EntryType::kDirectory) {
     if (patterns.matches(place.base, false)) tell(place.base, start.entry);
     return found;
   }
-  TRY(walk_tree(reader, start.entry, place.base, [&](std::string_view path, const format::Entry& entry) -> Result<Descend> {
-    const bool directory = entry.type == format::EntryType::kDirectory;
-    if (patterns.matches(path, directory)) tell(path, entry);
-    return directory && patterns.may_match_below(path) ? Descend::kYes : Descend::kNo;
-  }));
+  TRY(walk_tree(reader, start.entry, place.base,
+                [&](std::string_view path, const format::Entry& entry) -> Result<Descend> {
+                  const bool directory = entry.type == format::EntryType::kDirectory;
+                  if (patterns.matches(path, directory)) tell(path, entry);
+                  return directory && patterns.may_match_below(path) ? Descend::kYes : Descend::kNo;
+                }));
   return found;
 }
 
@@ -61,7 +64,8 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
   std::uint64_t found = 0;
   const auto work = [&]() -> Result<> {
     if (!opened->vault->keys().can_read()) {
-      return fail(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it cannot look into backups", keys::role_name(opened->vault->keys().role)));
+      return fail(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it cannot look into backups",
+                                                  keys::role_name(opened->vault->keys().role)));
     }
     list = TRY(opened->vault->snapshots());
     std::vector<Place> places;
@@ -72,7 +76,9 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
     } else {
       const auto ref = TRY(tasks::parse_snapshot_ref(options.snapshot));
       const auto* snapshot = TRY(tasks::find_snapshot(list, ref, options.filter));
-      if (!snapshot->body) return fail(ErrorKind::kDenied, fmt::format("snapshot {} cannot be read with the key at hand", snapshot->short_id()));
+      if (!snapshot->body)
+        return fail(ErrorKind::kDenied,
+                    fmt::format("snapshot {} cannot be read with the key at hand", snapshot->short_id()));
       places.push_back({snapshot, ref.has_path ? ref.path : "/"});
     }
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
@@ -89,16 +95,23 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
 }  // namespace
 
 void add_find(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "find", "Find files by name in snapshots",
-                                  {"coppice find fstab                      in every snapshot", "coppice find '*.odt' --snapshot latest:/home",
-                                   "coppice find /etc/nginx/ -l --host web1", "coppice find 'invoice*.pdf' --json"});
+  CLI::App* command = add_command(
+      cli.app, "find", "Find files by name in snapshots",
+      {"coppice find fstab                      in every snapshot", "coppice find '*.odt' --snapshot latest:/home",
+       "coppice find /etc/nginx/ -l --host web1", "coppice find 'invoice*.pdf' --json"});
   auto options = std::make_shared<FindOptions>();
-  command->add_option("pattern", options->patterns, "A name, or a pattern in gitignore syntax")->required()->type_name("PATTERN");
-  command->add_option("-s,--snapshot", options->snapshot, "Only in SNAP[:/PATH]")->type_name("SNAP")->group("Snapshots");
+  command->add_option("pattern", options->patterns, "A name, or a pattern in gitignore syntax")
+      ->required()
+      ->type_name("PATTERN");
+  command->add_option("-s,--snapshot", options->snapshot, "Only in SNAP[:/PATH]")
+      ->type_name("SNAP")
+      ->group("Snapshots");
   command->add_flag("-l,--long", options->long_form, "Mode, owner, size and time too");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, options, command] { cli.action = [&cli, options, command] { return run_find(cli.common, *options, command); }; });
+  command->callback([&cli, options, command] {
+    cli.action = [&cli, options, command] { return run_find(cli.common, *options, command); };
+  });
 }
 
 }  // namespace coppice::cli

@@ -7,7 +7,8 @@
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kSpace = "forget frees no space by itself: what only these snapshots use stays in the vault until it is reclaimed";
+constexpr std::string_view kSpace =
+    "forget frees no space by itself: what only these snapshots use stays in the vault until it is reclaimed";
 
 struct ForgetOptions {
   std::vector<std::string> snapshots;
@@ -20,7 +21,9 @@ Result<std::vector<const vault::Snapshot*>> choose(const vault::SnapshotList& li
   std::vector<const vault::Snapshot*> chosen;
   for (const auto& text : options.snapshots) {
     const auto ref = TRY(tasks::parse_snapshot_ref(text));
-    if (ref.has_path) return fail(ErrorKind::kInvalid, fmt::format("'{}': a snapshot is forgotten as a whole, without a path", render_printable(text)));
+    if (ref.has_path)
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("'{}': a snapshot is forgotten as a whole, without a path", render_printable(text)));
     const auto* found = TRY(tasks::find_snapshot(list, ref, options.filter));
     if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);
   }
@@ -28,7 +31,8 @@ Result<std::vector<const vault::Snapshot*>> choose(const vault::SnapshotList& li
 }
 
 int run_forget(const Common& common, const ForgetOptions& options, const CLI::App* command) {
-  if (options.snapshots.empty() && options.filter.empty()) return usage(command, "name snapshots, or choose them with --host, --tag or --path");
+  if (options.snapshots.empty() && options.filter.empty())
+    return usage(command, "name snapshots, or choose them with --host, --tag or --path");
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
   auto list = opened->vault->snapshots();
@@ -36,7 +40,8 @@ int run_forget(const Common& common, const ForgetOptions& options, const CLI::Ap
   auto chosen = choose(*list, options);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
   if (chosen->empty()) {
-    return report(common, Error(ErrorKind::kNotFound, "no snapshot matches; nothing was forgotten"), "'coppice list' shows what is there");
+    return report(common, Error(ErrorKind::kNotFound, "no snapshot matches; nothing was forgotten"),
+                  "'coppice list' shows what is there");
   }
   if (!common.json && (!common.quiet || !options.yes)) {
     for (const auto* snapshot : *chosen) {
@@ -65,8 +70,12 @@ int run_forget(const Common& common, const ForgetOptions& options, const CLI::Ap
   std::size_t forgotten = 0;
   for (const auto* snapshot : *chosen) {
     if (auto done = opened->vault->forget(*snapshot); !done) {
-      return report(common, done.error().within(fmt::format("forgetting {} ({} were forgotten before it)", snapshot->short_id(), forgotten)),
-                    done.error().kind() == ErrorKind::kDenied ? "a reader's or the owner's key may forget; a writer's may not" : "");
+      return report(common,
+                    done.error().within(
+                        fmt::format("forgetting {} ({} were forgotten before it)", snapshot->short_id(), forgotten)),
+                    done.error().kind() == ErrorKind::kDenied
+                        ? "a reader's or the owner's key may forget; a writer's may not"
+                        : "");
     }
     ++forgotten;
     if (common.json) emit({{"type", "forgotten"}, {"id", snapshot->id()}});
@@ -83,15 +92,17 @@ int run_forget(const Common& common, const ForgetOptions& options, const CLI::Ap
 
 void add_forget(Cli& cli) {
   CLI::App* command = add_command(cli.app, "forget", "Drop snapshots from the vault's lists",
-                                  {"coppice forget 3fa29c 81bd02", "coppice forget --host old-laptop --dry-run", "coppice forget --tag test --yes",
-                                   std::string(kSpace)});
+                                  {"coppice forget 3fa29c 81bd02", "coppice forget --host old-laptop --dry-run",
+                                   "coppice forget --tag test --yes", std::string(kSpace)});
   auto options = std::make_shared<ForgetOptions>();
   command->add_option("snapshot", options->snapshots, "An id's first digits, 'latest' or @TIME")->type_name("SNAP");
   command->add_flag("-y,--yes", options->yes, "Do not ask");
   command->add_flag("-n,--dry-run", options->dry_run, "Show what would be forgotten");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, options, command] { cli.action = [&cli, options, command] { return run_forget(cli.common, *options, command); }; });
+  command->callback([&cli, options, command] {
+    cli.action = [&cli, options, command] { return run_forget(cli.common, *options, command); };
+  });
 }
 
 }  // namespace coppice::cli

@@ -42,11 +42,12 @@ void print_snapshots(const std::vector<const vault::Snapshot*>& snapshots) {
   std::vector<std::vector<std::string>> rows{{"ID", "WHEN", "HOST", "WHAT", "SIZE", "ADDED", "TOOK", "TAGS"}};
   for (const auto* snapshot : snapshots) {
     const auto& body = *snapshot->body;
-    rows.push_back({snapshot->short_id(), render_local(body.started), shown(body.host), shown(join(body.sources, " ")), tasks::render_size(body.bytes),
-                    tasks::render_size(body.added_stored), tasks::render_seconds(static_cast<double>(body.duration_ms) / 1000),
-                    shown(join(body.tags, " "))});
+    rows.push_back({snapshot->short_id(), render_local(body.started), shown(body.host), shown(join(body.sources, " ")),
+                    tasks::render_size(body.bytes), tasks::render_size(body.added_stored),
+                    tasks::render_seconds(static_cast<double>(body.duration_ms) / 1000), shown(join(body.tags, " "))});
     if (!body.complete) rows.back().back() += rows.back().back().empty() ? "(partial)" : " (partial)";
-    if (body.warnings > 0) rows.back().back() += fmt::format("{}({} warnings)", rows.back().back().empty() ? "" : " ", body.warnings);
+    if (body.warnings > 0)
+      rows.back().back() += fmt::format("{}({} warnings)", rows.back().back().empty() ? "" : " ", body.warnings);
   }
   print_table(rows, {false, false, false, false, true, true, true, false});
 }
@@ -56,7 +57,8 @@ void print_sealed(const std::vector<const vault::Snapshot*>& snapshots) {
   std::vector<std::vector<std::string>> rows{{"ID", "WHEN", "SESSION", "SIGNED BY"}};
   for (const auto* snapshot : snapshots) {
     rows.push_back({snapshot->short_id(), render_local(snapshot->commit.claimed_time),
-                    fmt::format("{}.{}", snapshot->session.generation, snapshot->session.slot), shown(snapshot->signer_name)});
+                    fmt::format("{}.{}", snapshot->session.generation, snapshot->session.slot),
+                    shown(snapshot->signer_name)});
   }
   print_table(rows, {false, false, false, false});
 }
@@ -68,12 +70,14 @@ int run_list(const Common& common, const ListOptions& options) {
   if (!list) return report(common, list.error());
   auto chosen = tasks::filter_snapshots(*list, options.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
-  if (options.last > 0 && chosen->size() > options.last) chosen->erase(chosen->begin(), chosen->end() - static_cast<std::ptrdiff_t>(options.last));
+  if (options.last > 0 && chosen->size() > options.last)
+    chosen->erase(chosen->begin(), chosen->end() - static_cast<std::ptrdiff_t>(options.last));
   const bool sealed = std::any_of(chosen->begin(), chosen->end(), [](auto* snapshot) { return !snapshot->body; });
   if (common.json) {
     for (const auto* snapshot : *chosen) emit(describe_snapshot(*snapshot));
   } else if (chosen->empty()) {
-    if (!common.quiet) note(options.filter.empty() ? "There is no snapshot in this vault yet.\n" : "No snapshot matches.\n");
+    if (!common.quiet)
+      note(options.filter.empty() ? "There is no snapshot in this vault yet.\n" : "No snapshot matches.\n");
   } else if (sealed) {
     print_sealed(*chosen);
     if (!common.quiet) note("What is in them shows with a reader's key: this one only makes backups.\n");
@@ -86,8 +90,9 @@ int run_list(const Common& common, const ListOptions& options) {
 }  // namespace
 
 void add_list(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "list", "List snapshots, newest last",
-                                  {"coppice list", "coppice list --host web1 --tag nightly", "coppice list --last 5 --json"});
+  CLI::App* command =
+      add_command(cli.app, "list", "List snapshots, newest last",
+                  {"coppice list", "coppice list --host web1 --tag nightly", "coppice list --last 5 --json"});
   auto options = std::make_shared<ListOptions>();
   add_filter_options(command, options->filter);
   command->add_option("-l,--last", options->last, "Only the newest N")->type_name("N")->group("Snapshots");

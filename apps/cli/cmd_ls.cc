@@ -13,7 +13,8 @@ struct LsOptions {
   bool long_form = false, recursive = false;
 };
 
-void print_entry(const Common& common, const LsOptions& options, std::string_view path, std::string_view shown_as, const format::Entry& entry) {
+void print_entry(const Common& common, const LsOptions& options, std::string_view path, std::string_view shown_as,
+                 const format::Entry& entry) {
   if (common.json) return emit(describe_entry(path, entry));
   std::string line;
   if (options.long_form) line = render_long(entry);
@@ -36,14 +37,17 @@ int run_ls(const Common& common, const LsOptions& options) {
       print_entry(common, options, base, base, start.entry);
       return {};
     }
-    return walk_tree(*reader, start.entry, base, [&](std::string_view path, const format::Entry& entry) -> Result<Descend> {
-      // Names below the directory asked for when it is one level, whole paths when it is many.
-      print_entry(common, options, path, options.recursive ? path : std::string_view(entry.name), entry);
-      return options.recursive ? Descend::kYes : Descend::kNo;
-    });
+    return walk_tree(
+        *reader, start.entry, base, [&](std::string_view path, const format::Entry& entry) -> Result<Descend> {
+          // Names below the directory asked for when it is one level, whole paths when it is many.
+          print_entry(common, options, path, options.recursive ? path : std::string_view(entry.name), entry);
+          return options.recursive ? Descend::kYes : Descend::kNo;
+        });
   };
   if (auto done = work(); !done) {
-    return report(common, done.error().within(chosen->snapshot.short_id()), done.error().kind() == ErrorKind::kNotFound ? "'coppice ls' of the directory above shows what is there" : "");
+    return report(
+        common, done.error().within(chosen->snapshot.short_id()),
+        done.error().kind() == ErrorKind::kNotFound ? "'coppice ls' of the directory above shows what is there" : "");
   }
   return kDone;
 }
@@ -54,7 +58,9 @@ void add_ls(Cli& cli) {
                                   {"coppice ls latest", "coppice ls -l latest:/etc", "coppice ls -R 3fa29c:/home/ann",
                                    "coppice ls -l @2026-11-22:/var/log    as it was at the end of that day"});
   auto options = std::make_shared<LsOptions>();
-  command->add_option("snapshot", options->snapshot, "SNAP[:/PATH]: an id's first digits, 'latest' or @TIME")->required()->type_name("SNAP");
+  command->add_option("snapshot", options->snapshot, "SNAP[:/PATH]: an id's first digits, 'latest' or @TIME")
+      ->required()
+      ->type_name("SNAP");
   command->add_flag("-l,--long", options->long_form, "Mode, owner, size and time too");
   command->add_flag("-R,--recursive", options->recursive, "Everything below, with whole paths");
   add_filter_options(command, options->filter);

@@ -1,4 +1,5 @@
-// coppice manual: the man page and the bash completion, written from the same definitions as --help. Hidden; the build calls it.
+// coppice manual: the man page and the bash completion, written from the same definitions as --help. Hidden; the build
+// calls it.
 #include "cli.h"
 
 namespace coppice::cli {
@@ -8,29 +9,72 @@ std::string roff(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '\\' || c == '-') out += '\\';
-    if (c == '\n') {
-      out += "\n.br\n";
-      continue;
-    }
     if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) out += "\\&";
     out += c;
   }
   return out;
 }
 
-void manual_of(const CLI::App& app, const std::string& name, std::string& out) {
-  out += fmt::format(".SS {}\n{}\n", roff(name), roff(app.get_description()));
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string names = option->get_name(option->get_positional(), true);
-    out += fmt::format(".TP\n.B {} {}\n{}\n", roff(names), roff(option->get_type_name()), roff(option->get_description()));
+// Several lines, each on its own.
+std::string roff_lines(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    out += (at == 0 ? "" : "\n") + roff(text.substr(at, end - at));
+    at = end + 1;
   }
-  if (!app.get_footer().empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff(app.get_footer()));
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App* s) { return !s->get_group().empty(); })) manual_of(*sub, name + " " + sub->get_name(), out);
+  return out;
+}
+
+std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
+}
+
+void manual_of(const CLI::App& app, const std::string& name, std::string& out) {
+  out += fmt::format(".SS {}\n{}.\n", roff(name), roff(app.get_description()));
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->check_lname("help")) continue;  // said once for all
+    const std::string names = option->get_name(option->get_positional(), true), type = option->get_type_name();
+    out += fmt::format(".TP\n.B {}{}\n{}\n", roff(names), type.empty() ? "" : " " + roff(type),
+                       roff(option->get_description()));
+  }
+  if (!app.get_footer().empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff_lines(app.get_footer()));
+  for (const CLI::App* command : visible_commands(app)) manual_of(*command, name + " " + command->get_name(), out);
+}
+
+std::string manual(const CLI::App& app) {
+  std::string out = ".TH COPPICE 1 \"\" \"coppice " COPPICE_VERSION
+                    "\" \"User Commands\"\n"
+                    ".SH NAME\ncoppice \\- encrypted, deduplicated, verified backups of Linux hosts\n"
+                    ".SH SYNOPSIS\n.B coppice\n.I COMMAND\n[options]\n.SH DESCRIPTION\n";
+  out += roff(app.get_description()) + "\n.PP\n.nf\n" + roff_lines(app.get_footer()) + "\n.fi\n";
+  out +=
+      ".PP\nA snapshot (SNAP) is named by the first digits of its id (four at least), by \\fBlatest\\fR, or by "
+      "\\fB@\\fR and a time: "
+      "\\fB@2026\\-11\\-22T08:00\\fR is the newest at the end of that minute. A path in it follows \\fB:/\\fR.\n.SH "
+      "COMMANDS\n"
+      "Every command explains itself with \\fB\\-\\-help\\fR.\n";
+  for (const CLI::App* command : visible_commands(app)) manual_of(*command, command->get_name(), out);
+  out +=
+      ".SH EXIT STATUS\n.TP\n.B 0\ndone\n.TP\n.B 1\nfailed, or damage found\n.TP\n.B 2\nthe command was not "
+      "understood\n"
+      ".TP\n.B 3\ndone, with warnings: something could not be read, or is not as it should be\n.TP\n.B "
+      "130\ninterrupted twice\n"
+      ".SH ENVIRONMENT\n.TP\n.B COPPICE_VAULT\nthe vault, when \\-\\-vault does not name it\n.TP\n.B "
+      "COPPICE_PASSPHRASE_FILE\n"
+      "a file whose first line is the passphrase\n.TP\n.B COPPICE_CONFIG_DIR, COPPICE_STATE_DIR\nreplace the "
+      "directories below\n"
+      ".SH FILES\nroot has them in /etc/coppice and /var/lib/coppice; others in ~/.config/coppice and "
+      "~/.local/state/coppice "
+      "(XDG_CONFIG_HOME, XDG_STATE_HOME).\n.TP\n.B coppice.toml\nvault = \"/path/to/vault\"\n.TP\n.B "
+      "keys/VAULT\\-ID.key\n"
+      "this host's key to a vault (0600)\n";
+  return out;
 }
 
 void completion_of(const CLI::App& app, const std::string& path, std::string& out) {
   std::string words;
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App* s) { return !s->get_group().empty(); })) {
+  for (const CLI::App* sub : visible_commands(app)) {
     words += sub->get_name() + " ";
     completion_of(*sub, path + " " + sub->get_name(), out);
   }
@@ -49,16 +93,18 @@ void add_manual(Cli& cli) {
     cli.action = [&cli, what] {
       std::string out;
       if (*what == "man") {
-        out = ".TH COPPICE 1 \"\" \"coppice " COPPICE_VERSION "\" \"User Commands\"\n.SH NAME\ncoppice \\- encrypted, deduplicated, verified backups of Linux hosts\n"
-              ".SH SYNOPSIS\n.B coppice\n.I COMMAND\n[options]\n.SH COMMANDS\n";
-        for (const CLI::App* sub : cli.app.get_subcommands([](const CLI::App* s) { return !s->get_group().empty(); })) manual_of(*sub, sub->get_name(), out);
-        out += ".SH EXIT STATUS\n0 done, 1 failed or damage found, 2 usage, 3 done with warnings, 130 interrupted twice.\n";
+        out = manual(cli.app);
       } else {
-        out = "# bash completion for coppice\n_coppice() {\n  local path=coppice word words=\n  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-              "    case $word in -*) ;; *) case $path in coppice|'coppice key') path=\"$path $word\" ;; esac ;; esac\n  done\n  case $path in\n";
+        out =
+            "# bash completion for coppice\n_coppice() {\n  local path=coppice word words=\n  for word in "
+            "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+            "    case $word in -*) ;; *) case $path in coppice|'coppice key') path=\"$path $word\" ;; esac ;; esac\n  "
+            "done\n  case $path in\n";
         completion_of(cli.app, "coppice", out);
-        out += "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\") $(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
-               "complete -o filenames -F _coppice coppice\n";
+        out +=
+            "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\") $(compgen -f -- "
+            "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+            "complete -o filenames -F _coppice coppice\n";
       }
       print(out);
       return kDone;

@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "foundation/encoding.h"
+#include "policy/patterns.h"
 #include "restore/restore.h"
 #include "tasks/interrupt.h"
 
@@ -31,10 +32,17 @@ Result<std::string> home_of(vault::ChunkReader& reader, const format::SnapshotBo
   return found.entry.type == format::EntryType::kDirectory ? sub_path : parent_of(sub_path);
 }
 
+// One list in which the last match decides. An exclude takes out what is below a directory too, whatever the includes
+// say of it.
 std::vector<std::string> patterns_of(const RestoreFlags& flags) {
   std::vector<std::string> patterns = flags.includes;
   if (patterns.empty() && !flags.excludes.empty()) patterns.emplace_back("*");
-  for (const auto& exclude : flags.excludes) patterns.push_back(exclude.starts_with('!') ? exclude.substr(1) : "!" + exclude);
+  for (const auto& exclude : flags.excludes) {
+    std::string_view below = exclude;
+    if (below.ends_with('/')) below.remove_suffix(1);
+    patterns.push_back("!" + exclude);
+    patterns.push_back(fmt::format("!{}{}/**", below.find('/') == std::string_view::npos ? "**/" : "", below));
+  }
   return patterns;
 }
 
@@ -43,13 +51,20 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
   if (common.json) {
     Json line{{"type", "summary"}, {"snapshot", chosen.snapshot.id()}, {"dry_run", flags.dry_run}};
     put_path(line, "target", target);
-    line.update({{"files", report.files}, {"directories", report.directories}, {"others", report.others}, {"bytes", report.bytes},
-                 {"skipped", report.skipped}, {"verified", report.verified}, {"failed", report.failed}, {"warnings", report.warnings_total},
+    line.update({{"files", report.files},
+                 {"directories", report.directories},
+                 {"others", report.others},
+                 {"bytes", report.bytes},
+                 {"skipped", report.skipped},
+                 {"verified", report.verified},
+                 {"failed", report.failed},
+                 {"warnings", report.warnings_total},
                  {"duration_ms", static_cast<std::uint64_t>(seconds * 1000)}});
     return emit(line);
   }
-  std::string line = fmt::format("{} {}: {} files, {}", flags.dry_run ? "dry run: would restore" : "restored", chosen.snapshot.short_id(),
-                                 tasks::render_count(report.files), tasks::render_size(report.bytes));
+  std::string line =
+      fmt::format("{} {}: {} files, {}", flags.dry_run ? "dry run: would restore" : "restored",
+                  chosen.snapshot.short_id(), tasks::render_count(report.files), tasks::render_size(report.bytes));
   if (report.skipped > 0) line += fmt::format("; {} were right already", tasks::render_count(report.skipped));
   if (flags.verify && !flags.dry_run) line += fmt::format("; {} verified", tasks::render_count(report.verified));
   if (report.failed > 0) line += fmt::format("; {} FAILED", tasks::render_count(report.failed));
@@ -59,6 +74,14 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
 int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App* command) {
   if (flags.to.empty() && !flags.in_place) {
     return usage(command, "say where to: --to DIR puts the files below DIR, --in-place back where they were");
+  }
+  policy::PatternList rules;  // says now what is wrong with a pattern, before anything is opened
+  for (const auto& pattern : flags.includes) {
+    if (auto added = rules.add(pattern); !added) return usage(command, "--include: " + added.error().message());
+  }
+  for (const auto& pattern : flags.excludes) {
+    if (pattern.starts_with('!')) return usage(command, "--exclude takes what is left out, without a '!'");
+    if (auto added = rules.add(pattern); !added) return usage(command, "--exclude: " + added.error().message());
   }
   if (!flags.to.empty() && flags.in_place) return usage(command, "--to and --in-place exclude each other");
   auto opened = open_vault(common);
@@ -80,11 +103,13 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   const auto begun = platform::system_clock().monotonic_ns();
   const auto work = [&]() -> Result<restore::RestoreReport> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().restore_cache));
-    options.target = flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : TRY(tasks::absolute_path(flags.to));
+    options.target =
+        flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : TRY(tasks::absolute_path(flags.to));
     const tasks::InterruptGuard interrupts(cancel, kInterrupted);
     const bool whole = options.sub_path.empty() && options.patterns.empty();
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress, whole] {
-      return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total, whole && progress.files_total > 0};
+      return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,
+                                   whole && progress.files_total > 0};
     });
     auto report = TRY(restore::restore_snapshot(*reader, body, options, progress, cancel));
     return report;
@@ -92,7 +117,8 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   auto done = work();
   if (!done) {
     if (done.error().kind() == ErrorKind::kCancelled && cancel.cancelled()) {
-      return report(common, Error(ErrorKind::kCancelled, fmt::format("interrupted; {} is restored in part", options.target)),
+      return report(common,
+                    Error(ErrorKind::kCancelled, fmt::format("interrupted; {} is restored in part", options.target)),
                     "run the same command again to go on: files that are right already are left alone");
     }
     return report(common, done.error().within(fmt::format("restoring {}", chosen->snapshot.short_id())),
@@ -101,28 +127,36 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);
-  print_summary(common, *chosen, flags, options.target, *done, static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
+  print_summary(common, *chosen, flags, options.target, *done,
+                static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
 }
 }  // namespace
 
 void add_restore(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "restore", "Bring files back from a snapshot",
-                                  {"coppice restore latest --to /mnt/new              everything, with full paths below /mnt/new",
-                                   "coppice restore latest:/srv/data --to /tmp/data    what is in /srv/data, into /tmp/data",
-                                   "coppice restore @2026-11-22T08:00:/etc/nginx --in-place --verify",
-                                   "coppice restore latest --to /tmp/x --include '*.odt' --exclude /home/ann/old/"});
+  CLI::App* command =
+      add_command(cli.app, "restore", "Bring files back from a snapshot",
+                  {"coppice restore latest --to /mnt/new              everything, with full paths below /mnt/new",
+                   "coppice restore latest:/srv/data --to /tmp/data    what is in /srv/data, into /tmp/data",
+                   "coppice restore @2026-11-22T08:00:/etc/nginx --in-place --verify",
+                   "coppice restore latest --to /tmp/x --include '*.odt' --exclude /home/ann/old/"});
   auto flags = std::make_shared<RestoreFlags>();
-  command->add_option("snapshot", flags->snapshot, "SNAP[:/PATH]: an id's first digits, 'latest' or @TIME")->required()->type_name("SNAP");
+  command->add_option("snapshot", flags->snapshot, "SNAP[:/PATH]: an id's first digits, 'latest' or @TIME")
+      ->required()
+      ->type_name("SNAP");
   command->add_option("-o,--to", flags->to, "Directory to restore into; made when missing")->type_name("DIR");
   command->add_flag("--in-place", flags->in_place, "Restore to where the files were, replacing what differs");
-  add_repeatable(command, "-i,--include", flags->includes, "Only what matches, in gitignore syntax against the full path")->type_name("PATTERN");
+  add_repeatable(command, "-i,--include", flags->includes,
+                 "Only what matches, in gitignore syntax against the full path")
+      ->type_name("PATTERN");
   add_repeatable(command, "-e,--exclude", flags->excludes, "Not what matches")->type_name("PATTERN");
   command->add_flag("--verify", flags->verify, "Read again what was written and compare");
   command->add_flag("-n,--dry-run", flags->dry_run, "Count only; write nothing");
   add_filter_options(command, flags->filter);
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, flags, command] { cli.action = [&cli, flags, command] { return run_restore(cli.common, *flags, command); }; });
+  command->callback([&cli, flags, command] {
+    cli.action = [&cli, flags, command] { return run_restore(cli.common, *flags, command); };
+  });
 }
 
 }  // namespace coppice::cli

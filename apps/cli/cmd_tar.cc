@@ -17,7 +17,8 @@ struct TarOptions {
 
 int run_tar(const Common& common, const TarOptions& options, const CLI::App* command) {
   const bool to_stdout = options.output.empty() || options.output == "-";
-  if (to_stdout && stdout_is_terminal()) return usage(command, "a tar stream is not for a terminal: redirect it, or say -o FILE");
+  if (to_stdout && stdout_is_terminal())
+    return usage(command, "a tar stream is not for a terminal: redirect it, or say -o FILE");
   if (to_stdout && common.json) return usage(command, "standard output is the tar stream; with --json say -o FILE");
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
@@ -38,9 +39,11 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
     const tasks::InterruptGuard interrupts(cancel, "\ncoppice: stopping; what was written is not a whole archive\n");
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&] {
-      return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total, sub_path.empty()};
+      return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,
+                                   sub_path.empty()};
     });
-    auto report = TRY(restore::write_tar(*reader, body, sub_path, to_stdout ? STDOUT_FILENO : file.get(), progress, cancel));
+    auto report =
+        TRY(restore::write_tar(*reader, body, sub_path, to_stdout ? STDOUT_FILENO : file.get(), progress, cancel));
     return report;
   };
   auto done = work();
@@ -49,10 +52,17 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);
   if (common.json) {
-    emit({{"type", "summary"}, {"snapshot", chosen->snapshot.id()}, {"files", done->files}, {"directories", done->directories},
-          {"others", done->others}, {"bytes", done->bytes}, {"failed", done->failed}, {"warnings", done->warnings_total}});
+    emit({{"type", "summary"},
+          {"snapshot", chosen->snapshot.id()},
+          {"files", done->files},
+          {"directories", done->directories},
+          {"others", done->others},
+          {"bytes", done->bytes},
+          {"failed", done->failed},
+          {"warnings", done->warnings_total}});
   } else if (!common.quiet && !to_stdout) {
-    print(fmt::format("{}: {} files, {}\n", shown(options.output), tasks::render_count(done->files), tasks::render_size(done->bytes)));
+    print(fmt::format("{}: {} files, {}\n", shown(options.output), tasks::render_count(done->files),
+                      tasks::render_size(done->bytes)));
   }
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
 }
@@ -60,13 +70,16 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
 
 void add_tar(Cli& cli) {
   CLI::App* command = add_command(cli.app, "tar", "Write a snapshot, or a part of it, as a tar archive",
-                                  {"coppice tar latest -o backup.tar", "coppice tar latest:/etc | tar tvf -", "coppice tar 3fa29c:/home/ann | zstd > ann.tar.zst"});
+                                  {"coppice tar latest -o backup.tar", "coppice tar latest:/etc | tar tvf -",
+                                   "coppice tar 3fa29c:/home/ann | zstd > ann.tar.zst"});
   auto options = std::make_shared<TarOptions>();
   command->add_option("snapshot", options->snapshot, "SNAP[:/PATH]")->required()->type_name("SNAP");
   command->add_option("-o,--output", options->output, "Write to FILE, not to standard output")->type_name("FILE");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, options, command] { cli.action = [&cli, options, command] { return run_tar(cli.common, *options, command); }; });
+  command->callback([&cli, options, command] {
+    cli.action = [&cli, options, command] { return run_tar(cli.common, *options, command); };
+  });
 }
 
 }  // namespace coppice::cli

@@ -14,7 +14,8 @@ std::string trimmed(std::string text) {
 }
 }  // namespace
 
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description, const std::vector<std::string>& examples) {
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
+                      const std::vector<std::string>& examples) {
   CLI::App* command = parent.add_subcommand(name, description);
   std::string footer;
   for (const auto& line : examples) footer += (footer.empty() ? "Examples:\n  " : "\n  ") + line;
@@ -23,36 +24,57 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
   return command;
 }
 
-CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values, const std::string& description) {
+CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values,
+                            const std::string& description) {
   return command->add_option(names, values, description)->allow_extra_args(false);
 }
 
 void add_common_options(Cli& cli, CLI::App* command, Access access) {
   Common& common = cli.common;
   if (access != Access::kNone) {
-    command->add_option("-V,--vault", common.access.vault, "The vault's directory (else COPPICE_VAULT, else the configuration's)")
-        ->type_name("PATH")->group("Vault");
+    command
+        ->add_option("-V,--vault", common.access.vault,
+                     "The vault's directory (else COPPICE_VAULT, else the configuration's)")
+        ->type_name("PATH")
+        ->group("Vault");
   }
   if (access == Access::kVault) {
-    command->add_option("--key-file", common.access.key_file, "Open with this key file or identity (else this host's key file)")
-        ->type_name("FILE")->group("Vault");
-    command->add_option("--passphrase-file", common.access.passphrase_file,
-                        "Open with the passphrase in the first line of FILE (else COPPICE_PASSPHRASE_FILE, else asked for)")
-        ->type_name("FILE")->group("Vault");
-    command->add_option("--recovery-sheet", common.access.recovery_sheet, "Open with the words of the recovery sheet in FILE")
-        ->type_name("FILE")->group("Vault");
+    command
+        ->add_option("--key-file", common.access.key_file,
+                     "Open with this key file or identity (else this host's key file)")
+        ->type_name("FILE")
+        ->group("Vault");
+    command
+        ->add_option(
+            "--passphrase-file", common.access.passphrase_file,
+            "Open with the passphrase in the first line of FILE (else COPPICE_PASSPHRASE_FILE, else asked for)")
+        ->type_name("FILE")
+        ->group("Vault");
+    command
+        ->add_option("--recovery-sheet", common.access.recovery_sheet,
+                     "Open with the words of the recovery sheet in FILE")
+        ->type_name("FILE")
+        ->group("Vault");
     command->add_option("--fingerprint", common.access.fingerprint, "Open only the vault with this fingerprint")
-        ->type_name("HEX")->group("Vault");
+        ->type_name("HEX")
+        ->group("Vault");
   }
-  command->add_option("--memory-max", common.memory_text, "Stay below this much memory (256M unless told)")->type_name("SIZE");
+  command->add_option("--memory-max", common.memory_text, "Stay below this much memory (256M unless told)")
+      ->type_name("SIZE");
   command->add_flag("--json", common.json, "Write JSON, one object a line, to standard output");
   command->add_flag("-q,--quiet", common.quiet, "Show no progress and no remarks");
 }
 
 void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter) {
-  add_repeatable(command, "-H,--host", filter.hosts, "Only snapshots of this host (repeat for any of several)")->type_name("NAME")->group("Snapshots");
-  add_repeatable(command, "-t,--tag", filter.tags, "Only snapshots with this tag (repeat for all of several)")->type_name("TAG")->group("Snapshots");
-  add_repeatable(command, "--path", filter.paths, "Only snapshots of which this path is a source")->type_name("PATH")->group("Snapshots");
+  add_repeatable(command, "-H,--host", filter.hosts, "Only snapshots of this host (repeat for any of several)")
+      ->type_name("NAME")
+      ->group("Snapshots");
+  add_repeatable(command, "-t,--tag", filter.tags, "Only snapshots with this tag (repeat for all of several)")
+      ->type_name("TAG")
+      ->group("Snapshots");
+  add_repeatable(command, "--path", filter.paths, "Only snapshots of which this path is a source")
+      ->type_name("PATH")
+      ->group("Snapshots");
 }
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -99,7 +121,8 @@ void print_warnings(const Common& common, const std::vector<Warning>& warnings, 
     note(fmt::format("coppice: warning: {}{}\n", path, warnings[i].what));
   }
   if (total > std::min(warnings.size(), kShown)) {
-    note(fmt::format("coppice: ... and {} more warnings\n", tasks::render_count(total - std::min(warnings.size(), kShown))));
+    note(fmt::format("coppice: ... and {} more warnings\n",
+                     tasks::render_count(total - std::min(warnings.size(), kShown))));
   }
 }
 
@@ -128,7 +151,8 @@ int report(const Common& common, const Error& error, std::string_view next_step)
 
 int usage(const CLI::App* command, std::string_view what) {
   std::string path;
-  for (const CLI::App* at = command; at; at = at->get_parent()) path = path.empty() ? at->get_name() : at->get_name() + " " + path;
+  for (const CLI::App* at = command; at; at = at->get_parent())
+    path = path.empty() ? at->get_name() : at->get_name() + " " + path;
   note(fmt::format("{}: {}\n  '{} --help' shows how it is used\n", path, trimmed(std::string(what)), path));
   return kUsage;
 }
@@ -146,16 +170,21 @@ std::string opening_hint(const Common& common, const Error& error) {
     case ErrorKind::kNotFound:
       if (error.message().starts_with("no vault is named"))
         return "name it with --vault PATH; if there is none yet, make one: coppice init --vault /path/to/new/vault";
-      if (error.message().starts_with("there is no vault")) return "is it mounted? To make a new one there: coppice init --vault PATH";
+      if (error.message().starts_with("there is no vault"))
+        return "is it mounted? To make a new one there: coppice init --vault PATH";
       return "";
     case ErrorKind::kDenied:
-      if (common.access.owner) return "the owner's passphrase (--passphrase-file) or the recovery sheet (--recovery-sheet) opens it";
+      if (common.access.owner)
+        return "the owner's passphrase (--passphrase-file) or the recovery sheet (--recovery-sheet) opens it";
       if (error.message().find("key") != std::string::npos || error.message().find("passphrase") != std::string::npos)
         return "open it with --key-file, --passphrase-file or --recovery-sheet";
       return "";
-    case ErrorKind::kExhausted: return "give more with --memory-max, or use a key file";
-    case ErrorKind::kUnsupported: return "a newer coppice can open it";
-    default: return "";
+    case ErrorKind::kExhausted:
+      return "give more with --memory-max, or use a key file";
+    case ErrorKind::kUnsupported:
+      return "a newer coppice can open it";
+    default:
+      return "";
   }
 }
 

@@ -18,13 +18,34 @@ void harden_process() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   umask(077);
-  // Each arena keeps what was freed in it; with one per thread the ceiling would not hold, with a single one threads wait for it. Block and pack buffers stay in the heap between
-  // uses: giving them back to the kernel each time costs more in page faults than compressing their content.
+  // Each arena keeps what was freed in it; with one per thread the ceiling would not hold, with a single one threads
+  // wait for it. Block and pack buffers stay in the heap between uses: giving them back to the kernel each time costs
+  // more in page faults than compressing their content.
   mallopt(M_ARENA_MAX, 4);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
   mallopt(M_TOP_PAD, 4 << 20);
   crypto::initialise();
+}
+
+// The command that was asked for, as deep as it was named.
+const CLI::App* chosen_command(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return at;
+}
+
+// A sentence of CLI11 becomes a part of one of ours.
+std::string told(const CLI::ParseError& error) {
+  constexpr std::string_view kUnexpected = "The following argument was not expected: ",
+                             kUnexpectedMany = "The following arguments were not expected: ";
+  std::string what = error.what();
+  for (const std::string_view start : {kUnexpected, kUnexpectedMany}) {
+    if (what.starts_with(start)) return fmt::format("'{}' is not understood here", what.substr(start.size()));
+  }
+  if (what.size() > 1 && what[0] >= 'A' && what[0] <= 'Z' && !(what[1] >= 'A' && what[1] <= 'Z'))
+    what[0] = static_cast<char>(what[0] - 'A' + 'a');
+  return what;
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -42,8 +63,8 @@ int parse_and_run(int argc, char** argv) {
   cli.app.get_formatter()->column_width(34);
   bool version = false;
   cli.app.add_flag("--version", version, "Show the version, as 'coppice version' does");
-  for (auto* add : {add_init, add_backup, add_list, add_ls, add_find, add_diff, add_cat, add_restore, add_tar, add_check, add_stats,
-                    add_forget, add_key, add_version, add_manual}) {
+  for (auto* add : {add_init, add_backup, add_list, add_ls, add_find, add_diff, add_cat, add_restore, add_tar,
+                    add_check, add_stats, add_forget, add_key, add_version, add_manual}) {
     add(cli);
   }
   try {
@@ -51,14 +72,7 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return cli.app.exit(help) == 0 ? kDone : kFailed;
   } catch (const CLI::ParseError& error) {
-    const auto chosen = cli.app.get_subcommands();
-    const CLI::App* at = &cli.app;
-    while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
-    std::string what = error.what();
-    if (!what.empty() && what.front() >= 'A' && what.front() <= 'Z' && !(what.size() > 1 && what[1] >= 'A' && what[1] <= 'Z')) {
-      what.front() = static_cast<char>(what.front() - 'A' + 'a');
-    }
-    return usage(at, what);
+    return usage(chosen_command(cli.app), told(error));
   }
   if (version) {
     print("coppice " COPPICE_VERSION "\n");
@@ -66,14 +80,16 @@ int parse_and_run(int argc, char** argv) {
   }
   if (!cli.action) {
     const auto chosen = cli.app.get_subcommands();
-    if (!chosen.empty()) return usage(chosen.front(), "says what to do with keys by a subcommand");
+    if (!chosen.empty())
+      return usage(chosen.front(), "say what to do: add, export, generate, list, remove, rotate or test-sheet");
     std::fputs(cli.app.help().c_str(), stderr);
     return kUsage;
   }
   if (!cli.common.memory_text.empty()) {
     const auto parsed = tasks::parse_size(cli.common.memory_text);
-    if (!parsed) return usage(cli.app.get_subcommands().front(), "--memory-max: " + parsed.error().message());
-    if (*parsed < tasks::kMemoryBytesMin) return usage(cli.app.get_subcommands().front(), "--memory-max: at least 64M is needed");
+    if (!parsed) return usage(chosen_command(cli.app), "--memory-max: " + parsed.error().message());
+    if (*parsed < tasks::kMemoryBytesMin)
+      return usage(chosen_command(cli.app), "--memory-max: at least 128M is needed");
     cli.common.memory_bytes = *parsed;
   }
   cli.common.access.memory_bytes = cli.common.memory_bytes;

@@ -11,7 +11,8 @@ void warn_of_bad(const Common& common, const vault::SnapshotList& list) {
   print_warnings(common, warnings, warnings.size());
 }
 
-Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter) {
+Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& text,
+                               const tasks::SnapshotFilter& filter) {
   Chosen chosen;
   chosen.ref = TRY(tasks::parse_snapshot_ref(text));
   const auto list = TRY(vault.snapshots());
@@ -20,24 +21,31 @@ Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& tex
   return chosen;
 }
 
-Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter) {
+Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text,
+                               const tasks::SnapshotFilter& filter) {
   if (!vault.keys().can_read()) {
-    return fail(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it makes backups and cannot read any, its own included",
-                                                keys::role_name(vault.keys().role)));
+    return fail(ErrorKind::kDenied,
+                fmt::format("the key at hand is a {}'s: it makes backups and cannot read any, its own included",
+                            keys::role_name(vault.keys().role)));
   }
   Chosen chosen = TRY(choose_snapshot(vault, text, filter));
   if (!chosen.snapshot.body) {
-    return fail(ErrorKind::kDenied, fmt::format("snapshot {} cannot be read with the key at hand", chosen.snapshot.short_id()));
+    return fail(ErrorKind::kDenied,
+                fmt::format("snapshot {} cannot be read with the key at hand", chosen.snapshot.short_id()));
   }
   return chosen;
 }
 
 std::string choosing_hint(const Error& error) {
   switch (error.kind()) {
-    case ErrorKind::kNotFound: return "'coppice list' shows what is there";
-    case ErrorKind::kConflict: return "give more digits of the id";
-    case ErrorKind::kDenied: return "a reader's key reads it: --key-file, --passphrase-file or --recovery-sheet";
-    default: return "";
+    case ErrorKind::kNotFound:
+      return "'coppice list' shows what is there";
+    case ErrorKind::kConflict:
+      return "give more digits of the id";
+    case ErrorKind::kDenied:
+      return "a reader's key reads it: --key-file, --passphrase-file or --recovery-sheet";
+    default:
+      return "";
   }
 }
 
@@ -52,13 +60,20 @@ std::string render_time_json(Timestamp t) {
 
 std::string_view type_name(format::EntryType type) {
   switch (type) {
-    case format::EntryType::kFile: return "file";
-    case format::EntryType::kDirectory: return "directory";
-    case format::EntryType::kSymlink: return "symlink";
-    case format::EntryType::kCharDevice: return "char_device";
-    case format::EntryType::kBlockDevice: return "block_device";
-    case format::EntryType::kFifo: return "fifo";
-    case format::EntryType::kSocket: return "socket";
+    case format::EntryType::kFile:
+      return "file";
+    case format::EntryType::kDirectory:
+      return "directory";
+    case format::EntryType::kSymlink:
+      return "symlink";
+    case format::EntryType::kCharDevice:
+      return "char_device";
+    case format::EntryType::kBlockDevice:
+      return "block_device";
+    case format::EntryType::kFifo:
+      return "fifo";
+    case format::EntryType::kSocket:
+      return "socket";
   }
   return "unknown";
 }

@@ -66,10 +66,10 @@ class Arena {
 
   const std::size_t block_bytes_;
   std::vector<std::unique_ptr<std::byte[]>> blocks_, large_;
-  std::size_t used_ = 0;             // of blocks_
+  std::size_t used_ = 0;  // of blocks_
   std::byte* current_ = nullptr;
-  std::size_t at_ = 0, limit_ = 0;   // in current_
-  std::size_t full_ = 0;             // bytes handed out from the blocks before
+  std::size_t at_ = 0, limit_ = 0;  // in current_
+  std::size_t full_ = 0;            // bytes handed out from the blocks before
 };
 
 }  // namespace coppice::restore

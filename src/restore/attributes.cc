@@ -1,6 +1,29 @@
 #include "attributes.h"
 
+#include <sys/stat.h>
+
 namespace coppice::restore {
+
+mode_t type_bits(format::EntryType type) {
+  using format::EntryType;
+  switch (type) {
+    case EntryType::kSymlink:
+      return S_IFLNK;
+    case EntryType::kCharDevice:
+      return S_IFCHR;
+    case EntryType::kBlockDevice:
+      return S_IFBLK;
+    case EntryType::kFifo:
+      return S_IFIFO;
+    case EntryType::kSocket:
+      return S_IFSOCK;
+    case EntryType::kFile:
+      return S_IFREG;
+    case EntryType::kDirectory:
+      return S_IFDIR;
+  }
+  return 0;
+}
 
 Attributes copy_attributes(const format::Entry& entry, Arena& arena) {
   Attributes a;

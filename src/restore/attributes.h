@@ -1,6 +1,8 @@
 // What an entry is besides its name and content, in a form that a plan record can keep without allocations of its own.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string_view>
 
 #include "arena.h"
@@ -14,12 +16,15 @@ struct Attributes {
   Timestamp mtime, atime;
   std::uint64_t size = 0, rdev = 0;
   std::uint32_t xattr_count = 0;
-  const char* xattrs = nullptr;     // packed: name NUL | u32 value bytes | value
-  const char* target = nullptr;     // symlinks, NUL-terminated
+  const char* xattrs = nullptr;  // packed: name NUL | u32 value bytes | value
+  const char* target = nullptr;  // symlinks, NUL-terminated
 
   bool plain_file() const { return type == format::EntryType::kFile; }
   bool directory() const { return type == format::EntryType::kDirectory; }
 };
+
+// The bits of st_mode that tell the type.
+mode_t type_bits(format::EntryType type);
 
 // Strings go into `arena`, which must outlive the result.
 Attributes copy_attributes(const format::Entry& entry, Arena& arena);

@@ -1,7 +1,8 @@
 // What a restore tells: counts, warnings, and the one error that stops it. Thread-safe.
 //
-// Three loudnesses. `warn`: something about one entry. `fail`: an entry is not there, or not right (a warning, and counted). `note_once`:
-// a whole class of things cannot be done here (owners without root, a namespace of xattrs): said the first time only.
+// Three loudnesses. `warn`: something about one entry. `fail`: an entry is not there, or not right (a warning, and
+// counted). `note_once`: a whole class of things cannot be done here (owners without root, a namespace of xattrs): said
+// the first time only.
 #pragma once
 
 #include <atomic>
@@ -29,7 +30,8 @@ class Collector {
   // Whether to wind up: stop() was called, or the user cancelled.
   bool stopped() const { return stopped_.load(std::memory_order_relaxed) || cancel_.cancelled(); }
 
-  // A regular file of `bytes` is there and right: written now, or `already`. `shown` of the bytes were told to show_bytes before.
+  // A regular file of `bytes` is there and right: written now, or `already`. `shown` of the bytes were told to
+  // show_bytes before.
   void count_file(std::uint64_t bytes, std::uint64_t shown, bool already) {
     progress_.files.fetch_add(1, std::memory_order_relaxed);
     progress_.bytes.fetch_add(bytes - shown, std::memory_order_relaxed);

@@ -12,24 +12,27 @@ namespace coppice::restore {
 
 unsigned stream_threads() { return std::clamp(std::thread::hardware_concurrency(), 1u, 8u); }
 
-Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue, const format::Entry& entry,
-                        const std::vector<format::ChunkRef>& chunks) {
-  return vault::read_slices(reader, entry, chunks, [&](const format::ChunkRef* ref, const format::Slice& slice) -> Result<> {
-    StreamPart part{.slot = nullptr, .ref = {}, .offset = slice.offset, .length = slice.length};
-    if (ref) {
-      part.slot = prefetcher.request(ref->birth);
-      if (!part.slot) return fail(ErrorKind::kCancelled, "stopped");
-      part.ref = *ref;
-    }
-    if (!queue.push(std::move(part))) return fail(ErrorKind::kCancelled, "stopped");
-    return {};
-  });
+Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue,
+                        const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+  return vault::read_slices(
+      reader, entry, chunks, [&](const format::ChunkRef* ref, const format::Slice& slice) -> Result<> {
+        StreamPart part{.slot = nullptr, .ref = {}, .offset = slice.offset, .length = slice.length};
+        if (ref) {
+          part.slot = prefetcher.request(ref->birth);
+          if (!part.slot) return fail(ErrorKind::kCancelled, "stopped");
+          part.ref = *ref;
+        }
+        if (!queue.push(std::move(part))) return fail(ErrorKind::kCancelled, "stopped");
+        return {};
+      });
 }
 
 Result<> write_content(vault::ChunkReader& reader, const vault::FoundEntry& file, int fd, const CancelToken& cancel) {
-  if (file.entry.type != format::EntryType::kFile) return fail(ErrorKind::kInvalid, file.entry.name + " is not a regular file");
+  if (file.entry.type != format::EntryType::kFile)
+    return fail(ErrorKind::kInvalid, file.entry.name + " is not a regular file");
   if (file.entry.marks & format::kMarkUnreadable)
-    return fail(ErrorKind::kNotFound, file.entry.name + " could not be read when it was backed up: it has no content here");
+    return fail(ErrorKind::kNotFound,
+                file.entry.name + " could not be read when it was backed up: it has no content here");
   Prefetcher prefetcher(reader, stream_threads(), kStreamBlocksMax);
   StreamQueue queue(kStreamQueueItems);
   Result<> planned;

@@ -16,7 +16,6 @@ namespace {
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-
 }  // namespace
 
 std::string Where::path() const {
@@ -28,22 +27,23 @@ std::string Where::path() const {
   return path.empty() ? "/" : path;
 }
 
-DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Metadata& metadata, Collector& collector)
+DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Metadata& metadata,
+                             Collector& collector)
     : metadata_(metadata), collector_(collector), open_max_(open_max), root_(new Directory) {
   root_->name = std::move(prefix);
   root_->made = true;
   root_->existed = true;
-  struct stat st{};
+  struct stat st {};
   CHECK(::fstat(root.get(), &st) == 0);
   root_->device = st.st_dev;
   root_->inode = st.st_ino;
   learn_existing(root.get(), root_);
   root_->fd = root.release();
-  root_->pins = 1;   // for good
+  root_->pins = 1;  // for good
 }
 
 DirectoryTree::~DirectoryTree() {
-  CHECK(root_->references.load() == 1);   // everything else was released
+  CHECK(root_->references.load() == 1);  // everything else was released
   finish_attributes(root_);
   ::close(root_->fd);
   delete root_;
@@ -100,8 +100,9 @@ bool DirectoryTree::make_one(Directory* directory) {
     if (existing) {
       fd = std::move(*existing);
       directory->existed = true;
-    } else if (existing.error().kind() == ErrorKind::kConflict) {   // no directory stands there
-      if (::unlinkat(parent->fd(), name, 0) != 0) return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
+    } else if (existing.error().kind() == ErrorKind::kConflict) {  // no directory stands there
+      if (::unlinkat(parent->fd(), name, 0) != 0)
+        return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
       made = ::mkdirat(parent->fd(), name, 0700);
     } else {
       return told(existing.error().message());
@@ -110,14 +111,15 @@ bool DirectoryTree::make_one(Directory* directory) {
   if (!fd) {
     if (made != 0) {
       const int error = errno;
-      if (error == ENOSPC || error == EDQUOT) collector_.stop(errno_error(error, "making the directory " + Where{directory, {}}.path()));
+      if (error == ENOSPC || error == EDQUOT)
+        collector_.stop(errno_error(error, "making the directory " + Where{directory, {}}.path()));
       return told(fmt::format("cannot make the directory: {}", std::strerror(error)));
     }
     auto opened = platform::open_at(parent->fd(), name, kOpenDirectory);
     if (!opened) return told("the directory just made cannot be opened: " + opened.error().message());
     fd = std::move(*opened);
   }
-  struct stat st{};
+  struct stat st {};
   if (::fstat(fd.get(), &st) != 0) return told(fmt::format("fstat: {}", std::strerror(errno)));
   directory->device = st.st_dev;
   directory->inode = st.st_ino;
@@ -139,9 +141,10 @@ bool DirectoryTree::make_one(Directory* directory) {
 Result<platform::Fd> DirectoryTree::enter_existing(int parent_fd, Directory* directory) {
   const char* name = directory->name.c_str();
   int fd = ::openat(parent_fd, name, kOpenDirectory);
-  if (fd < 0 && errno == EACCES) {   // ours, without permissions for ourselves: they come back when the directory is finished
+  if (fd < 0 &&
+      errno == EACCES) {  // ours, without permissions for ourselves: they come back when the directory is finished
     const platform::Fd path(::openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    struct stat st{};
+    struct stat st {};
     if (path && ::fstat(path.get(), &st) == 0 && st.st_uid == metadata_.euid() &&
         ::chmod(fmt::format("/proc/self/fd/{}", path.get()).c_str(), (st.st_mode & 07777) | 0700) == 0) {
       directory->mode_before = st.st_mode & 07777;
@@ -154,17 +157,20 @@ Result<platform::Fd> DirectoryTree::enter_existing(int parent_fd, Directory* dir
   if (fd >= 0) return platform::Fd(fd);
   const int error = errno;
   if (error == ENOTDIR || error == ELOOP) return fail(ErrorKind::kConflict, "not a directory");
-  return fail(ErrorKind::kUnavailable, fmt::format("cannot open the directory that is there: {}", std::strerror(error)));
+  return fail(ErrorKind::kUnavailable,
+              fmt::format("cannot open the directory that is there: {}", std::strerror(error)));
 }
 
 void DirectoryTree::learn_existing(int fd, Directory* directory) {
-  struct stat st{};
+  struct stat st {};
   if (::fstat(fd, &st) != 0) return;
   if (!directory->mode_changed) directory->mode_before = st.st_mode & 07777;
-  if (!metadata_.root() && st.st_uid == metadata_.euid() && (st.st_mode & 0700) != 0700 && ::fchmod(fd, (st.st_mode & 07777) | 0700) == 0)
+  if (!metadata_.root() && st.st_uid == metadata_.euid() && (st.st_mode & 0700) != 0700 &&
+      ::fchmod(fd, (st.st_mode & 07777) | 0700) == 0)
     directory->mode_changed = true;
   directory->inherits_acl = ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0) > 0;
-  if (metadata_.root() && takes_attributes(*directory)) metadata_.take_off_guards(fd);   // they come back when the directory is finished
+  if (metadata_.root() && takes_attributes(*directory))
+    metadata_.take_off_guards(fd);  // they come back when the directory is finished
 }
 
 // ---- the end of a directory ----
@@ -190,7 +196,7 @@ void DirectoryTree::finish(Directory* directory) {
 void DirectoryTree::finish_attributes(Directory* directory) {
   const bool restore_mode = directory->existed && directory->mode_changed;
   if (!takes_attributes(*directory) && !restore_mode) return;
-  directory->references.store(2, std::memory_order_relaxed);   // the pin's own must not be the last again
+  directory->references.store(2, std::memory_order_relaxed);  // the pin's own must not be the last again
   auto pin = this->pin(directory);
   if (!pin) {
     collector_.fail(Where{directory, {}}.path(), "cannot be finished: " + pin.error().message());
@@ -198,21 +204,25 @@ void DirectoryTree::finish_attributes(Directory* directory) {
     return;
   }
   const int fd = pin->fd();
-  // Afterwards the way up may be barred for us; and where a deep chain is finished, no directory must be found from the top again.
+  // Afterwards the way up may be barred for us; and where a deep chain is finished, no directory must be found from the
+  // top again.
   if (directory->parent) open_parent_from(directory, fd);
   if (!takes_attributes(*directory)) {
     ::fchmod(fd, directory->mode_before);
   } else {
-    struct stat st{};
+    struct stat st {};
     const Where where{directory, {}};
     bool right = ::fstat(fd, &st) == 0;
-    right = right && metadata_.apply(fd, HandleKind::kOpen, st, directory->attributes,
-                                     {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
-                                      .existed = directory->existed},
-                                     where);
+    right = right && metadata_.apply(
+                         fd, HandleKind::kOpen, st, directory->attributes,
+                         {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
+                          .existed = directory->existed},
+                         where);
     right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
-    if (!right) collector_.count_failed();
-    else collector_.count_directory();
+    if (!right)
+      collector_.count_failed();
+    else
+      collector_.count_directory();
   }
   pin->reset();
   directory->references.store(0, std::memory_order_relaxed);
@@ -225,8 +235,9 @@ void DirectoryTree::open_parent_from(Directory* child, int child_fd) {
     if (parent->fd >= 0) return;
   }
   platform::Fd fd(::openat(child_fd, "..", kOpenDirectory));
-  struct stat st{};
-  if (!fd || ::fstat(fd.get(), &st) != 0 || st.st_dev != parent->device || st.st_ino != parent->inode) return;   // moved: found from above, or not
+  struct stat st {};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || st.st_dev != parent->device || st.st_ino != parent->inode)
+    return;  // moved: found from above, or not
   publish(parent, std::move(fd));
 }
 

@@ -1,11 +1,13 @@
 // The directories that a restore works in.
 //
-// A node lives while something in it is still to be done: each planned entry, each child directory, each open pin and the walk itself hold a
-// reference. When the last one goes, the directory's own attributes are put on (its times would not survive earlier), its descriptor
-// is closed, and the reference on its parent is dropped: so directories are finished from the bottom up, as early as can be.
+// A node lives while something in it is still to be done: each planned entry, each child directory, each open pin and
+// the walk itself hold a reference. When the last one goes, the directory's own attributes are put on (its times would
+// not survive earlier), its descriptor is closed, and the reference on its parent is dropped: so directories are
+// finished from the bottom up, as early as can be.
 //
-// Safety: a directory is only ever opened by its name in its parent's descriptor, with O_NOFOLLOW, and a reopened one must still have the
-// device and inode it had. Descriptors are a cache of bounded size over the nodes; paths of any depth work, because no path is used.
+// Safety: a directory is only ever opened by its name in its parent's descriptor, with O_NOFOLLOW, and a reopened one
+// must still have the device and inode it had. Descriptors are a cache of bounded size over the nodes; paths of any
+// depth work, because no path is used.
 #pragma once
 
 #include <sys/stat.h>
@@ -26,16 +28,16 @@ namespace coppice::restore {
 
 struct Directory {
   Directory* parent = nullptr;
-  std::string name;                  // of the root: the snapshot's path that the target stands for
-  std::unique_ptr<Arena> arena;      // of the attributes' strings, when there are any
+  std::string name;              // of the root: the snapshot's path that the target stands for
+  std::unique_ptr<Arena> arena;  // of the attributes' strings, when there are any
   Attributes attributes;
-  bool wants_attributes = false;     // the snapshot tells them
-  bool chosen = false;               // they are wanted even where the directory existed before; else it is only on the way
+  bool wants_attributes = false;  // the snapshot tells them
+  bool chosen = false;            // they are wanted even where the directory existed before; else it is only on the way
   // Set by make(), on the walking thread, before any other thread sees the node.
   bool made = false, failed = false;
-  bool existed = false;              // was there before this run
-  bool inherits_acl = false;         // has a default ACL that what is made in it would inherit
-  mode_t mode_before = 0;            // existed: to put back what make() had to change
+  bool existed = false;       // was there before this run
+  bool inherits_acl = false;  // has a default ACL that what is made in it would inherit
+  mode_t mode_before = 0;     // existed: to put back what make() had to change
   bool mode_changed = false;
   dev_t device = 0;
   ino_t inode = 0;
@@ -44,7 +46,7 @@ struct Directory {
   // Guarded by the tree's mutex.
   int fd = -1;
   std::uint32_t pins = 0;
-  Directory *newer = nullptr, *older = nullptr;   // among those open and not pinned
+  Directory *newer = nullptr, *older = nullptr;  // among those open and not pinned
 };
 
 class DirectoryTree;
@@ -54,7 +56,9 @@ class DirectoryPin {
  public:
   DirectoryPin() = default;
   DirectoryPin(DirectoryPin&& other) noexcept
-      : tree_(std::exchange(other.tree_, nullptr)), directory_(std::exchange(other.directory_, nullptr)), fd_(std::exchange(other.fd_, -1)) {}
+      : tree_(std::exchange(other.tree_, nullptr)),
+        directory_(std::exchange(other.directory_, nullptr)),
+        fd_(std::exchange(other.fd_, -1)) {}
   DirectoryPin& operator=(DirectoryPin&& other) noexcept {
     if (this != &other) {
       reset();

@@ -12,11 +12,11 @@
 
 namespace coppice::restore {
 namespace {
-constexpr std::size_t kKeepOpenOfChain = 8;   // of a chain that must be reopened, only the last are worth keeping
+constexpr std::size_t kKeepOpenOfChain = 8;  // of a chain that must be reopened, only the last are worth keeping
 }
 
 Result<DirectoryPin> DirectoryTree::pin(Directory* directory) {
-  std::vector<Directory*> closed;   // from `directory` up to the first that is open
+  std::vector<Directory*> closed;  // from `directory` up to the first that is open
   DirectoryPin at;
   {
     MutexLock lock(mutex_);
@@ -25,13 +25,13 @@ Result<DirectoryPin> DirectoryTree::pin(Directory* directory) {
     for (; d->fd < 0; d = d->parent) closed.push_back(d);
     at = pin_open(d);
   }
-  platform::Fd passing;   // keeps a directory on the way open that is not worth publishing
+  platform::Fd passing;  // keeps a directory on the way open that is not worth publishing
   for (std::size_t i = closed.size(); i-- > 0;) {
     Directory* d = closed[i];
     const int parent_fd = passing ? passing.get() : at.fd();
     auto fd = platform::open_at(parent_fd, d->name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!fd) return std::unexpected<Error>(std::move(fd).error().within("the directory cannot be entered again"));
-    struct stat st{};
+    struct stat st {};
     if (::fstat(fd->get(), &st) != 0) return fail_errno(errno, "fstat");
     if (st.st_dev != d->device || st.st_ino != d->inode)
       return fail(ErrorKind::kConflict, "another directory was put in its place during the restore");
@@ -88,10 +88,14 @@ void DirectoryTree::close_some() {
 
 // Takes an unpinned open directory off the list.
 void DirectoryTree::unlist(Directory* directory) {
-  if (directory->newer) directory->newer->older = directory->older;
-  else newest_ = directory->older;
-  if (directory->older) directory->older->newer = directory->newer;
-  else oldest_ = directory->newer;
+  if (directory->newer)
+    directory->newer->older = directory->older;
+  else
+    newest_ = directory->older;
+  if (directory->older)
+    directory->older->newer = directory->newer;
+  else
+    oldest_ = directory->newer;
   directory->newer = directory->older = nullptr;
 }
 

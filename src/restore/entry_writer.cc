@@ -13,7 +13,8 @@
 namespace coppice::restore {
 namespace {
 
-// From here a file without holes gets its space at once: its blocks may be written in any order, and a full disk is known early.
+// From here a file without holes gets its space at once: its blocks may be written in any order, and a full disk is
+// known early.
 constexpr std::uint64_t kPreallocateBytesMin = 64u << 20;
 
 int open_restarting(int dir, const char* name, int flags, mode_t mode = 0) {
@@ -149,12 +150,13 @@ bool EntryWriter::write_pieces(Record& record, int fd, const Piece* begin, const
 Result<platform::Fd> EntryWriter::create_file(Record& record, Target& target, mode_t mode) {
   const int flags = (run_.options.verify ? O_RDWR : O_WRONLY) | O_CREAT | O_EXCL;
   int fd = open_restarting(target.directory_fd, target.name(), flags, mode);
-  if (fd < 0 && errno == EEXIST && !target.temporary && record.directory->existed) {   // it came since the walk looked
+  if (fd < 0 && errno == EEXIST && !target.temporary && record.directory->existed) {  // it came since the walk looked
     record.action = Action::kReplace;
     target = target_of(record);
     fd = open_restarting(target.directory_fd, target.name(), flags, mode);
   }
-  if (fd < 0 && errno == EEXIST && target.temporary && ::unlinkat(target.directory_fd, target.name(), 0) == 0)   // of an earlier run
+  if (fd < 0 && errno == EEXIST && target.temporary &&
+      ::unlinkat(target.directory_fd, target.name(), 0) == 0)  // of an earlier run
     fd = open_restarting(target.directory_fd, target.name(), flags, mode);
   if (fd < 0) {
     const int error = errno;
@@ -180,7 +182,7 @@ bool EntryWriter::prepare_size(Record& record, int fd) {
 }
 
 void EntryWriter::finish_file(Record& record, platform::Fd fd, Target& target, std::uint64_t shown) {
-  struct stat st{};
+  struct stat st {};
   if (::fstat(fd.get(), &st) != 0) fail_errno(record, "fstat", errno);
   const Where where = record.where();
   bool placed = false;
@@ -194,7 +196,7 @@ void EntryWriter::finish_file(Record& record, platform::Fd fd, Target& target, s
     }
     if (!placed || !right) run_.collector.count_failed();
   }
-  if (::close(fd.release()) != 0 && errno != EINTR && placed) {   // network file systems write here
+  if (::close(fd.release()) != 0 && errno != EINTR && placed) {  // network file systems write here
     fail_errno(record, "cannot be written", errno);
     placed = false;
   }
@@ -213,7 +215,7 @@ platform::Fd EntryWriter::open_shared(Record& record) {
   SharedFile& shared = *record.shared;
   if (!enter(record.directory, &record, record.where())) return {};
   Target target = target_of(record);
-  struct stat st{};
+  struct stat st {};
   platform::Fd fd;
   const bool existing = shared.created || record.action == Action::kCheck;
   if (existing) {
@@ -228,7 +230,8 @@ platform::Fd EntryWriter::open_shared(Record& record) {
   if (::fstat(fd.get(), &st) != 0) return fail_errno(record, "fstat", errno), platform::Fd();
   if (shared.created && (st.st_dev != shared.device || st.st_ino != shared.inode))
     return fail(record, "somebody else put another file in its place during the restore"), platform::Fd();
-  if (!S_ISREG(st.st_mode)) return fail(record, "it is no file any more: somebody else changed it during the restore"), platform::Fd();
+  if (!S_ISREG(st.st_mode))
+    return fail(record, "it is no file any more: somebody else changed it during the restore"), platform::Fd();
   shared.created = true;
   shared.device = st.st_dev;
   shared.inode = st.st_ino;
@@ -267,7 +270,7 @@ void EntryWriter::finish_pieces(Record& record, std::uint64_t count) {
 
 void EntryWriter::finish_shared(Record& record) {
   SharedFile& shared = *record.shared;
-  MutexLock lock(shared.mutex);   // nobody else is there any more; for the order of memory, and for the analysis
+  MutexLock lock(shared.mutex);  // nobody else is there any more; for the order of memory, and for the analysis
   platform::Fd fd;
   if (shared.fd) {
     fd = std::move(shared.fd);
@@ -280,7 +283,8 @@ void EntryWriter::finish_shared(Record& record) {
     Target target = target_of(record);
     return finish_file(record, std::move(fd), target, shared.shown.load(std::memory_order_relaxed));
   }
-  if (shared.created && enter(record.directory, &record, record.where())) discard(target_of(record), shared.device, shared.inode);
+  if (shared.created && enter(record.directory, &record, record.where()))
+    discard(target_of(record), shared.device, shared.inode);
   settle(record, nullptr);
 }
 

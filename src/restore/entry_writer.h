@@ -1,8 +1,10 @@
 // Makes entries in the target: one per thread. All that touches the target's files is here and in the files beside it:
-// entry_writer.cc (files with content), node_writer.cc (everything else, and hard links), placing.cc (names, temporaries, renames).
+// entry_writer.cc (files with content), node_writer.cc (everything else, and hard links), placing.cc (names,
+// temporaries, renames).
 //
-// A file is created under its final name where nothing stands, and gets its times last: one that a crash left unfinished never looks right.
-// Where something stands, the new object is made beside it under a temporary name and renamed over it, so readers see the old or the new.
+// A file is created under its final name where nothing stands, and gets its times last: one that a crash left
+// unfinished never looks right. Where something stands, the new object is made beside it under a temporary name and
+// renamed over it, so readers see the old or the new.
 #pragma once
 
 #include <string>
@@ -31,7 +33,7 @@ class EntryWriter {
   bool holds() const { return pin_.directory() != nullptr; }
 
  private:
-  struct Target {   // how a record's object is being made
+  struct Target {  // how a record's object is being made
     int directory_fd = -1;
     const char* final_name = nullptr;
     bool temporary = false;
@@ -40,7 +42,7 @@ class EntryWriter {
   };
   struct Pending {  // verify: written, to be read back while the block is in memory
     Record* record;
-    platform::Fd fd;         // of a file that lies in this block alone
+    platform::Fd fd;  // of a file that lies in this block alone
     Target target;
     const Piece *begin, *end;
   };
@@ -59,8 +61,9 @@ class EntryWriter {
   void finish_shared(Record& record);
   platform::Fd open_shared(Record& record);
   void finish_checked(Record& record, platform::Fd fd);
+  bool is_foreign(const struct stat& st, const Attributes& a) const;
   bool holes_are_zero(Record& record, int fd);
-  int acquire_shared(Record& record);     // -1: failed and told
+  int acquire_shared(Record& record);  // -1: failed and told
   void release_shared(Record& record);
   void fail_pieces(const Piece* begin, const Piece* end, const Error& error);
   Result<ByteSpan> bytes_of(const Piece& piece);
@@ -81,8 +84,8 @@ class EntryWriter {
   void close_record(Record& record);
 
   Run& run_;
-  DirectoryPin pin_;                  // the directory last worked in
-  const Window* window_ = nullptr;    // the block at hand
+  DirectoryPin pin_;                // the directory last worked in
+  const Window* window_ = nullptr;  // the block at hand
   vault::BlockHandle block_;
   std::uint32_t chunk_ = 0xffffffff;  // whose bytes are
   ByteSpan chunk_bytes_;

@@ -9,7 +9,7 @@ HardLinks::Seen HardLinks::see(const format::Entry& entry, Directory* directory)
   const Key key{entry.device, entry.inode};
   if (const auto it = table_.find(key); it != table_.end()) {
     LinkTarget* target = it->second.target;
-    if (--it->second.left == 0) {   // the table's reference becomes the caller's
+    if (--it->second.left == 0) {  // the table's reference becomes the caller's
       bytes_ -= bytes_of(*target);
       table_.erase(it);
     } else {
@@ -19,7 +19,8 @@ HardLinks::Seen HardLinks::see(const format::Entry& entry, Directory* directory)
   }
   if (bytes_ >= bytes_max_) {
     collector_.note_once("links", Where{directory, entry.name}.path(),
-                         "too many hard-linked files at once for the memory allowed: from here on some names become files of their own (said once)");
+                         "too many hard-linked files at once for the memory allowed: from here on some names become "
+                         "files of their own (said once)");
     return {.target = nullptr, .first = true};
   }
   auto* target = new LinkTarget;
@@ -40,10 +41,11 @@ void HardLinks::forget_all() {
 
 void HardLinks::release(LinkTarget* target) {
   if (target->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (target->state.load(std::memory_order_acquire) == LinkTarget::State::kThere && (target->flags.flags != 0 || target->existed)) {
+  if (target->state.load(std::memory_order_acquire) == LinkTarget::State::kThere &&
+      (target->flags.flags != 0 || target->existed)) {
     if (auto pin = directories_.pin(target->directory)) {
       auto fd = platform::open_at(pin->fd(), target->name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-      struct stat st{};
+      struct stat st {};
       if (fd && ::fstat(fd->get(), &st) == 0 && st.st_dev == target->device && st.st_ino == target->inode)
         metadata_.apply_flags(fd->get(), target->flags, target->existed, Where{target->directory, target->name});
     }

@@ -1,7 +1,9 @@
-// Names of one inode. The first name that the walk meets is restored as a file; every later one is linked to it when it is there.
+// Names of one inode. The first name that the walk meets is restored as a file; every later one is linked to it when it
+// is there.
 //
-// An inode is remembered until as many names were seen as it had links. Names outside of what is restored are never seen: so the number of
-// inodes remembered is bounded, and past the bound a further one is not remembered (its names become files of their own; that is told).
+// An inode is remembered until as many names were seen as it had links. Names outside of what is restored are never
+// seen: so the number of inodes remembered is bounded, and past the bound a further one is not remembered (its names
+// become files of their own; that is told).
 #pragma once
 
 #include <atomic>
@@ -17,11 +19,11 @@ namespace coppice::restore {
 // The first name. Alive while the table, its plan record or a later name's record refers to it.
 struct LinkTarget {
   enum class State : std::uint8_t { kPending, kThere, kFailed };
-  Directory* directory = nullptr;   // holds a reference
+  Directory* directory = nullptr;  // holds a reference
   std::string name;
   std::atomic<State> state{State::kPending};
-  bool huge = false;                // its pieces span windows: may be pending for long
-  // Valid when kThere: what the name led to when it was finished. linkat() goes by name, so the result is compared with these.
+  // Valid when kThere: what the name led to when it was finished. linkat() goes by name, so the result is compared with
+  // these.
   dev_t device = 0;
   ino_t inode = 0;
   // Immutable and append-only files take no further links: their flags wait until the last name is there.
@@ -35,8 +37,8 @@ class HardLinks {
   HardLinks(DirectoryTree& directories, Metadata& metadata, Collector& collector, std::uint64_t bytes_max)
       : directories_(directories), metadata_(metadata), collector_(collector), bytes_max_(bytes_max) {}
 
-  // The walking thread asks for each entry with links > 1. Either a new target (`first`), for the record that restores it, or the one to link
-  // to; null when the bound is reached. The caller owns one reference.
+  // The walking thread asks for each entry with links > 1. Either a new target (`first`), for the record that restores
+  // it, or the one to link to; null when the bound is reached. The caller owns one reference.
   struct Seen {
     LinkTarget* target = nullptr;
     bool first = false;
@@ -53,11 +55,13 @@ class HardLinks {
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
-    std::size_t operator()(const Key& k) const { return (k.inode * 0x9e3779b97f4a7c15u) ^ (k.device * 0xc2b2ae3d27d4eb4fu); }
+    std::size_t operator()(const Key& k) const {
+      return (k.inode * 0x9e3779b97f4a7c15u) ^ (k.device * 0xc2b2ae3d27d4eb4fu);
+    }
   };
   struct Remembered {
     LinkTarget* target;
-    std::uint32_t left;   // names not seen yet
+    std::uint32_t left;  // names not seen yet
   };
   static std::uint64_t bytes_of(const LinkTarget& t) { return sizeof(LinkTarget) + t.name.size() + 96; }
 

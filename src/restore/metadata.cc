@@ -17,10 +17,11 @@
 namespace coppice::restore {
 namespace {
 
-// Flags that a user or administrator set; the others describe how the file system keeps the object and are its own business.
-constexpr unsigned kFlags = FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL |
-                            FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL |
-                            FS_CASEFOLD_FL;
+// Flags that a user or administrator set; the others describe how the file system keeps the object and are its own
+// business.
+constexpr unsigned kFlags = FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL |
+                            FS_NODUMP_FL | FS_NOATIME_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL |
+                            FS_TOPDIR_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL | FS_CASEFOLD_FL;
 constexpr unsigned kGuards = FS_IMMUTABLE_FL | FS_APPEND_FL;
 
 bool has_capability(unsigned capability) {
@@ -30,7 +31,8 @@ bool has_capability(unsigned capability) {
   return data[capability / 32].effective >> (capability % 32) & 1;
 }
 
-// Names an O_PATH descriptor to calls that take only paths: the link leads to the object itself, whatever its name is by now.
+// Names an O_PATH descriptor to calls that take only paths: the link leads to the object itself, whatever its name is
+// by now.
 struct ProcPath {
   explicit ProcPath(int fd) { *fmt::format_to_n(text, sizeof text - 1, "/proc/self/fd/{}", fd).out = '\0'; }
   char text[32];
@@ -38,7 +40,8 @@ struct ProcPath {
 
 std::string_view name_space(std::string_view name) { return name.substr(0, name.find('.')); }
 
-// Namespaces whose attributes are part of what a user made of the object. security.* (but capabilities) belongs to this host's policy.
+// Namespaces whose attributes are part of what a user made of the object. security.* (but capabilities) belongs to this
+// host's policy.
 bool ours_to_remove(std::string_view name) {
   return name.starts_with("user.") || name.starts_with("system.posix_acl_") || name == "security.capability";
 }
@@ -52,7 +55,10 @@ timespec to_timespec(const Timestamp& t) { return {.tv_sec = t.seconds, .tv_nsec
 }  // namespace
 
 Metadata::Metadata(Collector& collector)
-    : collector_(collector), euid_(::geteuid()), egid_(::getegid()), can_chown_(euid_ == 0 || has_capability(CAP_CHOWN)) {
+    : collector_(collector),
+      euid_(::geteuid()),
+      egid_(::getegid()),
+      can_chown_(euid_ == 0 || has_capability(CAP_CHOWN)) {
   if (const int n = ::getgroups(0, nullptr); n > 0) {
     groups_.resize(static_cast<std::size_t>(n));
     groups_.resize(static_cast<std::size_t>(std::max(0, ::getgroups(n, groups_.data()))));
@@ -65,7 +71,8 @@ bool Metadata::problem(const Where& where, const char* what, int error) {
   return false;
 }
 
-bool Metadata::apply(int fd, HandleKind kind, const struct stat& now, const Attributes& a, Situation situation, const Where& where) {
+bool Metadata::apply(int fd, HandleKind kind, const struct stat& now, const Attributes& a, Situation situation,
+                     const Where& where) {
   bool owner_right = true, group_right = true;
   bool right = apply_owner(fd, kind, now, a, where, owner_right, group_right);
 
@@ -82,9 +89,10 @@ bool Metadata::apply(int fd, HandleKind kind, const struct stat& now, const Attr
 
   if (a.type != format::EntryType::kSymlink) {
     mode_t mode = a.mode;
-    if (!owner_right) mode &= ~static_cast<mode_t>(S_ISUID);   // a program must not run as somebody it did not belong to
+    if (!owner_right) mode &= ~static_cast<mode_t>(S_ISUID);  // a program must not run as somebody it did not belong to
     if (!group_right && !a.directory()) mode &= ~static_cast<mode_t>(S_ISGID);
-    const bool touched = situation.inherited_acl || a.xattr_count > 0 || (mode & (S_ISUID | S_ISGID));   // may not be `mode_now` any more
+    const bool touched =
+        situation.inherited_acl || a.xattr_count > 0 || (mode & (S_ISUID | S_ISGID));  // may not be `mode_now` any more
     if (mode != mode_now || touched) right &= apply_mode(fd, kind, mode, where);
   }
   if (a.project != 0 && kind == HandleKind::kOpen) right &= apply_project(fd, a, where);
@@ -92,8 +100,8 @@ bool Metadata::apply(int fd, HandleKind kind, const struct stat& now, const Attr
   return right;
 }
 
-bool Metadata::apply_owner(int fd, HandleKind kind, const struct stat& now, const Attributes& a, const Where& where, bool& owner_right,
-                           bool& group_right) {
+bool Metadata::apply_owner(int fd, HandleKind kind, const struct stat& now, const Attributes& a, const Where& where,
+                           bool& owner_right, bool& group_right) {
   owner_right = now.st_uid == a.uid;
   group_right = now.st_gid == a.gid;
   if (owner_right && group_right) return true;
@@ -106,13 +114,16 @@ bool Metadata::apply_owner(int fd, HandleKind kind, const struct stat& now, cons
       return true;
     }
     const int error = errno;
-    if (error == EPERM || error == EINVAL || error == ENOTSUP || error == ENOSYS) {   // a user namespace, or a file system without owners
-      collector_.note_once("owner", where.path(), fmt::format("owners cannot be set here: {} (said once)", std::strerror(error)));
+    if (error == EPERM || error == EINVAL || error == ENOTSUP ||
+        error == ENOSYS) {  // a user namespace, or a file system without owners
+      collector_.note_once("owner", where.path(),
+                           fmt::format("owners cannot be set here: {} (said once)", std::strerror(error)));
       return true;
     }
     return problem(where, "owner", error);
   }
-  if (!group_right && std::find(groups_.begin(), groups_.end(), a.gid) != groups_.end() && chown(static_cast<uid_t>(-1), a.gid) == 0)
+  if (!group_right && std::find(groups_.begin(), groups_.end(), a.gid) != groups_.end() &&
+      chown(static_cast<uid_t>(-1), a.gid) == 0)
     group_right = true;
   if (!owner_right || !group_right)
     collector_.note_once("owner", where.path(), "owners are not restored: only root can set them (said once)");
@@ -141,10 +152,11 @@ bool Metadata::apply_xattrs(int fd, HandleKind kind, const Attributes& a, Situat
                                                  : ::setxattr(ProcPath(fd).text, name, value.data(), value.size(), 0);
     if (result == 0) return;
     const int error = errno;
-    if (error == EPERM || error == ENOTSUP) {   // this user may not, or this file system cannot: for all of them alike
+    if (error == EPERM || error == ENOTSUP) {  // this user may not, or this file system cannot: for all of them alike
       const std::string group(name_space(name));
       collector_.note_once("xattr " + group, where.path(),
-                           fmt::format("extended attributes of the namespace {} cannot be set here: {} (said once)", group, std::strerror(error)));
+                           fmt::format("extended attributes of the namespace {} cannot be set here: {} (said once)",
+                                       group, std::strerror(error)));
       return;
     }
     collector_.warn(where.path(), fmt::format("cannot set the extended attribute {}: {}", name, std::strerror(error)));
@@ -161,14 +173,16 @@ bool Metadata::apply_project(int fd, const Attributes& a, const Where& where) {
     if (::ioctl(fd, FS_IOC_FSSETXATTR, &extended) == 0) return true;
   }
   const int error = errno;
-  collector_.note_once("project", where.path(), fmt::format("project ids cannot be set here: {} (said once)", std::strerror(error)));
+  collector_.note_once("project", where.path(),
+                       fmt::format("project ids cannot be set here: {} (said once)", std::strerror(error)));
   return true;
 }
 
 bool Metadata::apply_times(int fd, HandleKind kind, const Attributes& a, const Where& where) {
   const timespec times[2] = {to_timespec(a.atime), to_timespec(a.mtime)};
   int result = kind == HandleKind::kOpen ? ::futimens(fd, times) : ::utimensat(fd, "", times, AT_EMPTY_PATH);
-  if (result != 0 && errno == EINVAL && kind == HandleKind::kPath)   // Linux before 5.8; the link leads to the object, symlinks too
+  if (result != 0 && errno == EINVAL &&
+      kind == HandleKind::kPath)  // Linux before 5.8; the link leads to the object, symlinks too
     result = ::utimensat(AT_FDCWD, ProcPath(fd).text, times, 0);
   return result == 0 || problem(where, "times", errno);
 }
@@ -178,7 +192,9 @@ bool Metadata::apply_flags(int fd, const Attributes& a, bool existed, const Wher
   if (wanted == 0 && !existed) return true;
   int now = 0;
   if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) {
-    if (wanted != 0) collector_.note_once("flags", where.path(), fmt::format("file flags cannot be set here: {} (said once)", std::strerror(errno)));
+    if (wanted != 0)
+      collector_.note_once("flags", where.path(),
+                           fmt::format("file flags cannot be set here: {} (said once)", std::strerror(errno)));
     return true;
   }
   const unsigned then = (static_cast<unsigned>(now) & ~kFlags) | wanted;
@@ -192,15 +208,18 @@ bool Metadata::apply_flags(int fd, const Attributes& a, bool existed, const Wher
     for (unsigned bit = 1; bit != 0; bit <<= 1) {
       if (!((then ^ static_cast<unsigned>(now)) & mask & bit)) continue;
       value = static_cast<int>((static_cast<unsigned>(now) & ~bit) | (then & bit));
-      if (::ioctl(fd, FS_IOC_SETFLAGS, &value) == 0) now = value;
-      else missed |= then & bit;
+      if (::ioctl(fd, FS_IOC_SETFLAGS, &value) == 0)
+        now = value;
+      else
+        missed |= then & bit;
     }
   };
   try_bits(~kGuards);
   try_bits(kGuards);
   if (missed != 0)
-    collector_.note_once(fmt::format("flags {:x}", missed), where.path(),
-                         fmt::format("the file flags {:#x} cannot be set here: {} (said once)", missed, std::strerror(error)));
+    collector_.note_once(
+        fmt::format("flags {:x}", missed), where.path(),
+        fmt::format("the file flags {:#x} cannot be set here: {} (said once)", missed, std::strerror(error)));
   return true;
 }
 
@@ -209,7 +228,7 @@ void Metadata::apply_early_flags(int fd, const Attributes& a) {
   int now = 0;
   if (early == 0 || ::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return;
   now |= static_cast<int>(early);
-  ::ioctl(fd, FS_IOC_SETFLAGS, &now);   // apply_flags() tries again at the end, and tells
+  ::ioctl(fd, FS_IOC_SETFLAGS, &now);  // apply_flags() tries again at the end, and tells
 }
 
 bool Metadata::take_off_guards(int fd) {

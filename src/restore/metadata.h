@@ -1,11 +1,13 @@
-// Puts attributes on objects that are open: owner, xattrs, mode, project, times; flags apart, because they come last of all.
+// Puts attributes on objects that are open: owner, xattrs, mode, project, times; flags apart, because they come last of
+// all.
 //
-// Always by descriptor, so that nobody can put another object under the name in between. Files and directories are open for real;
-// symlinks, devices, FIFOs and sockets are held by O_PATH descriptors, and reached through /proc/self/fd where no call takes one.
+// Always by descriptor, so that nobody can put another object under the name in between. Files and directories are open
+// for real; symlinks, devices, FIFOs and sockets are held by O_PATH descriptors, and reached through /proc/self/fd
+// where no call takes one.
 //
-// The order has reasons: chown clears setuid bits and file capabilities, so owner comes first; without root a user xattr needs write
-// permission, so xattrs come before the mode; anything that touches the object may move its times, so times come after that; and an
-// immutable file takes nothing at all any more.
+// The order has reasons: chown clears setuid bits and file capabilities, so owner comes first; without root a user
+// xattr needs write permission, so xattrs come before the mode; anything that touches the object may move its times, so
+// times come after that; and an immutable file takes nothing at all any more.
 #pragma once
 
 #include <sys/stat.h>
@@ -20,26 +22,36 @@ namespace coppice::restore {
 
 enum class HandleKind { kOpen, kPath };
 
+// Whether an object's owner (for root, who can set it) and mode are those.
+inline bool owner_and_mode_are(const struct stat& st, uid_t uid, gid_t gid, mode_t mode, bool root) {
+  if (root && (st.st_uid != uid || st.st_gid != gid)) return false;
+  return S_ISLNK(st.st_mode) || (st.st_mode & 07777) == mode;
+}
+
 class Metadata {
  public:
   explicit Metadata(Collector& collector);
 
-  // The mode to create an object with: the final one where that lets nobody in who will not be let in anyway, else 0600.
+  // The mode to create an object with: the final one where that lets nobody in who will not be let in anyway, else
+  // 0600.
   mode_t creation_mode(const Attributes& a) const {
     return a.uid == euid_ && a.gid == egid_ && a.xattr_count == 0 ? a.mode & 0777 : 0600;
   }
 
   struct Situation {
-    bool inherited_acl = false;   // made in a directory with a default ACL: what it brought is taken off
-    bool existed = false;         // was there before: xattrs that the snapshot does not have are taken off
+    bool inherited_acl = false;  // made in a directory with a default ACL: what it brought is taken off
+    bool existed = false;        // was there before: xattrs that the snapshot does not have are taken off
   };
-  // `now`: the object's stat. False when something is not as it should be; the warnings were told then. What this user cannot do at all (owners
-  // without root...) is told once and is no failure.
-  bool apply(int fd, HandleKind kind, const struct stat& now, const Attributes& a, Situation situation, const Where& where);
+  // `now`: the object's stat. False when something is not as it should be; the warnings were told then. What this user
+  // cannot do at all (owners without root...) is told once and is no failure.
+  bool apply(int fd, HandleKind kind, const struct stat& now, const Attributes& a, Situation situation,
+             const Where& where);
 
-  // chattr flags. `existed`: flags that the snapshot does not have are taken off. For files and directories open for real.
+  // chattr flags. `existed`: flags that the snapshot does not have are taken off. For files and directories open for
+  // real.
   bool apply_flags(int fd, const Attributes& a, bool existed, const Where& where);
-  // Those that mean something only while the file is empty (no copy-on-write, compression) or the directory is (case folding).
+  // Those that mean something only while the file is empty (no copy-on-write, compression) or the directory is (case
+  // folding).
   void apply_early_flags(int fd, const Attributes& a);
   // Takes immutable and append-only off, so that what stands there can be replaced. True when something was taken off.
   bool take_off_guards(int fd);
@@ -48,7 +60,8 @@ class Metadata {
   uid_t euid() const { return euid_; }
 
  private:
-  bool apply_owner(int fd, HandleKind kind, const struct stat& now, const Attributes& a, const Where& where, bool& owner_right, bool& group_right);
+  bool apply_owner(int fd, HandleKind kind, const struct stat& now, const Attributes& a, const Where& where,
+                   bool& owner_right, bool& group_right);
   bool apply_mode(int fd, HandleKind kind, mode_t mode, const Where& where);
   bool apply_xattrs(int fd, HandleKind kind, const Attributes& a, Situation situation, const Where& where);
   bool apply_project(int fd, const Attributes& a, const Where& where);

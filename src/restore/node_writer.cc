@@ -1,5 +1,5 @@
-// Entries without content to read: empty files, files that are one hole, symlinks, devices, FIFOs, sockets; attributes of files that are
-// right already; and further names of an inode.
+// Entries without content to read: empty files, files that are one hole, symlinks, devices, FIFOs, sockets; attributes
+// of files that are right already; and further names of an inode.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -47,34 +47,27 @@ namespace {
 
 int create_special(int dir, const char* name, const Attributes& a) {
   switch (a.type) {
-    case EntryType::kSymlink: return ::symlinkat(a.target, dir, name);
-    case EntryType::kCharDevice: return ::mknodat(dir, name, S_IFCHR | 0600, a.rdev);
-    case EntryType::kBlockDevice: return ::mknodat(dir, name, S_IFBLK | 0600, a.rdev);
-    case EntryType::kFifo: return ::mknodat(dir, name, S_IFIFO | 0600, 0);
-    case EntryType::kSocket: return ::mknodat(dir, name, S_IFSOCK | 0600, 0);
+    case EntryType::kSymlink:
+      return ::symlinkat(a.target, dir, name);
+    case EntryType::kCharDevice:
+      return ::mknodat(dir, name, S_IFCHR | 0600, a.rdev);
+    case EntryType::kBlockDevice:
+      return ::mknodat(dir, name, S_IFBLK | 0600, a.rdev);
+    case EntryType::kFifo:
+      return ::mknodat(dir, name, S_IFIFO | 0600, 0);
+    case EntryType::kSocket:
+      return ::mknodat(dir, name, S_IFSOCK | 0600, 0);
     case EntryType::kFile:
-    case EntryType::kDirectory: break;
+    case EntryType::kDirectory:
+      break;
   }
   errno = EINVAL;
   return -1;
 }
 
-mode_t type_bits(EntryType type) {
-  switch (type) {
-    case EntryType::kSymlink: return S_IFLNK;
-    case EntryType::kCharDevice: return S_IFCHR;
-    case EntryType::kBlockDevice: return S_IFBLK;
-    case EntryType::kFifo: return S_IFIFO;
-    case EntryType::kSocket: return S_IFSOCK;
-    case EntryType::kFile: return S_IFREG;
-    case EntryType::kDirectory: return S_IFDIR;
-  }
-  return 0;
-}
-
 bool same_link_target(int fd, const char* target) {
   char text[format::kTargetBytesMax + 1];
-  const ssize_t n = ::readlinkat(fd, "", text, sizeof text);   // of an O_PATH descriptor
+  const ssize_t n = ::readlinkat(fd, "", text, sizeof text);  // of an O_PATH descriptor
   return n >= 0 && std::string_view(text, static_cast<std::size_t>(n)) == target;
 }
 
@@ -85,30 +78,34 @@ bool EntryWriter::make_special(Record& record, Target& target) {
   const int dir = target.directory_fd;
   int result = create_special(dir, target.name(), a);
   if (result != 0 && errno == EEXIST && (target.temporary || record.directory->existed)) {
-    if (!target.temporary) {   // it came meanwhile
+    if (!target.temporary) {  // it came meanwhile
       record.action = Action::kReplace;
       target = target_of(record);
     } else {
       ::unlinkat(dir, target.name(), 0);
     }
     result = create_special(dir, target.name(), a);
-    if (result != 0 && errno == EEXIST && ::unlinkat(dir, target.name(), 0) == 0) result = create_special(dir, target.name(), a);
+    if (result != 0 && errno == EEXIST && ::unlinkat(dir, target.name(), 0) == 0)
+      result = create_special(dir, target.name(), a);
   }
   if (result != 0) {
     const int error = errno;
-    if (error == EEXIST) fail(record, "another entry of the snapshot has this name here already (a file system that ignores case?)");
-    else fail_errno(record, error == EPERM ? "only root can make this here" : "cannot be made", error);
+    if (error == EEXIST)
+      fail(record, "another entry of the snapshot has this name here already (a file system that ignores case?)");
+    else
+      fail_errno(record, error == EPERM ? "only root can make this here" : "cannot be made", error);
     return false;
   }
   const platform::Fd fd(::openat(dir, target.name(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  struct stat st{};
+  struct stat st {};
   if (!fd || ::fstat(fd.get(), &st) != 0 || (st.st_mode & S_IFMT) != type_bits(a.type) || st.st_nlink != 1 ||
       ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && st.st_rdev != a.rdev) ||
       (a.type == EntryType::kSymlink && !same_link_target(fd.get(), a.target))) {
     fail(record, "somebody else put another object under this name during the restore");
     return false;
   }
-  const bool right = run_.metadata.apply(fd.get(), HandleKind::kPath, st, a, {.inherited_acl = record.directory->inherits_acl}, record.where());
+  const bool right = run_.metadata.apply(fd.get(), HandleKind::kPath, st, a,
+                                         {.inherited_acl = record.directory->inherits_acl}, record.where());
   if (!place(target, st, record.where())) {
     discard(target, st.st_dev, st.st_ino);
     run_.collector.count_failed();
@@ -130,15 +127,16 @@ void EntryWriter::refresh(Record& record) {
   }
   const HandleKind kind = fd ? HandleKind::kOpen : HandleKind::kPath;
   if (!fd) fd = platform::Fd(::openat(pin_.fd(), record.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  struct stat st{};
-  if (!fd || ::fstat(fd.get(), &st) != 0 || (st.st_mode & S_IFMT) != type_bits(a.type)) {
+  struct stat st {};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || (st.st_mode & S_IFMT) != type_bits(a.type) || is_foreign(st, a)) {
     fail(record, "it was right, and then somebody else changed it during the restore");
     return settle(record, nullptr);
   }
   bool right = run_.metadata.apply(fd.get(), kind, st, a, {.existed = true}, record.where());
   settle(record, &st);
   if (file) {
-    if (kind == HandleKind::kOpen && !record.link) right &= run_.metadata.apply_flags(fd.get(), a, true, record.where());
+    if (kind == HandleKind::kOpen && !record.link)
+      right &= run_.metadata.apply_flags(fd.get(), a, true, record.where());
     run_.collector.count_file(a.size, 0, true);
   } else {
     run_.collector.count_other();
@@ -149,6 +147,8 @@ void EntryWriter::refresh(Record& record) {
 void EntryWriter::make_link(const LinkRecord& link) {
   LinkTarget& target = *link.target;
   const auto told = [&](std::string what) { run_.collector.fail(link.where().path(), std::move(what)); };
+  if (!run_.collector.stopped() && target.state.load(std::memory_order_acquire) == LinkTarget::State::kPending)
+    return run_.late_links.add(link);  // with what it holds
   const auto attempt = [&] {
     if (run_.collector.stopped()) return;
     const Where first{target.directory, target.name};
@@ -158,12 +158,15 @@ void EntryWriter::make_link(const LinkRecord& link) {
     if (!from) return told(from.error().message());
     if (!enter(link.directory, nullptr, link.where())) return;
     const auto is_ours = [&](const char* name) {
-      struct stat st{};
-      return ::fstatat(pin_.fd(), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == target.device && st.st_ino == target.inode;
+      struct stat st {};
+      return ::fstatat(pin_.fd(), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == target.device &&
+             st.st_ino == target.inode;
     };
     const auto count = [&](bool already) {
-      if (link.plain_file) run_.collector.count_file(0, 0, already);
-      else run_.collector.count_other();
+      if (link.plain_file)
+        run_.collector.count_file(0, 0, already);
+      else
+        run_.collector.count_other();
     };
     int result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), link.name, 0);
     Target place_it{.directory_fd = pin_.fd(), .final_name = link.name};
@@ -182,9 +185,10 @@ void EntryWriter::make_link(const LinkRecord& link) {
     }
     if (!is_ours(place_it.name())) {
       ::unlinkat(pin_.fd(), place_it.name(), 0);
-      return told(fmt::format("{}, which it is a hard link to, was replaced by somebody else during the restore", first.path()));
+      return told(fmt::format("{}, which it is a hard link to, was replaced by somebody else during the restore",
+                              first.path()));
     }
-    struct stat made{};
+    struct stat made {};
     made.st_dev = target.device;
     made.st_ino = target.inode;
     if (!place(place_it, made, link.where())) {

@@ -1,5 +1,6 @@
-// The plan of an ordered output: entries and their content, produced by one thread that walks the tree, consumed by the one that writes.
-// Blocks are fetched meanwhile (prefetch.h), so that reading the vault, opening blocks and writing overlap.
+// The plan of an ordered output: entries and their content, produced by one thread that walks the tree, consumed by the
+// one that writes. Blocks are fetched meanwhile (prefetch.h), so that reading the vault, opening blocks and writing
+// overlap.
 #pragma once
 
 #include <memory>
@@ -11,17 +12,18 @@
 
 namespace coppice::restore {
 
-struct StreamEntry {           // the content parts that follow are this entry's
-  std::string path;
-  format::Entry entry;         // without slices and extents
+struct StreamEntry {    // the content parts that follow are this entry's
+  std::string path;     // without a leading slash
+  std::string link_to;  // a later name of an inode: the path of the first
+  format::Entry entry;  // without slices and extents
 };
-struct StreamPart {            // `length` bytes; zeros when there is no slot
+struct StreamPart {  // `length` bytes; zeros when there is no slot
   Prefetcher::SlotPtr slot;
   format::ChunkRef ref;
   std::uint32_t offset = 0;
   std::uint64_t length = 0;
 };
-struct StreamProblem {         // what could not be read of the tree
+struct StreamProblem {  // what could not be read of the tree
   std::string path;
   std::string what;
 };
@@ -39,11 +41,11 @@ inline Result<ByteSpan> part_bytes(const StreamPart& part) {
 }
 
 // Pushes the parts of a file's content. kCancelled when the consumer has gone.
-Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue, const format::Entry& entry,
-                        const std::vector<format::ChunkRef>& chunks);
+Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue,
+                        const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
 
-inline constexpr std::size_t kStreamQueueItems = 4096;
-inline constexpr std::size_t kStreamBlocksMax = 16;   // about 50 MB at the worst
+inline constexpr std::size_t kStreamQueueItems = 1024;
+inline constexpr std::size_t kStreamBlocksMax = 16;  // about 50 MB at the worst
 unsigned stream_threads();
 
 }  // namespace coppice::restore

@@ -1,4 +1,5 @@
-// Names: temporaries, renames over what stands there, taking back what failed; and the bookkeeping at the end of a record.
+// Names: temporaries, renames over what stands there, taking back what failed; and the bookkeeping at the end of a
+// record.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -21,8 +22,10 @@ bool EntryWriter::enter(Directory* directory, Record* record, Where where) {
     pin_ = std::move(*pin);
     return true;
   }
-  if (record) fail(*record, pin.error().message());
-  else run_.collector.fail(where.path(), pin.error().message());
+  if (record)
+    fail(*record, pin.error().message());
+  else
+    run_.collector.fail(where.path(), pin.error().message());
   return false;
 }
 
@@ -36,29 +39,34 @@ EntryWriter::Target EntryWriter::target_of(const Record& record) {
 
 // The same name gives the same temporary: what a crash left is found, and replaced, by the next run.
 void EntryWriter::temporary_for(std::string_view name, Target& target) {
-  std::uint64_t hash = 0xcbf29ce484222325u;   // FNV-1a
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   *fmt::format_to_n(target.temporary_name, sizeof target.temporary_name - 1, ".coppice-{:016x}", hash).out = '\0';
   target.temporary = true;
 }
 
-// Renames the finished object to its name. `made` is its stat: another object under the temporary name is not ours to place.
+// Renames the finished object to its name. `made` is its stat: another object under the temporary name is not ours to
+// place.
 bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
   if (!target.temporary) return true;
-  struct stat st{};
+  struct stat st {};
   const int dir = target.directory_fd;
-  if (::fstatat(dir, target.temporary_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != made.st_dev || st.st_ino != made.st_ino) {
-    run_.collector.warn(where.path(), "somebody else changed the temporary name during the restore: the old object was kept");
+  if (::fstatat(dir, target.temporary_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != made.st_dev ||
+      st.st_ino != made.st_ino) {
+    run_.collector.warn(where.path(),
+                        "somebody else changed the temporary name during the restore: the old object was kept");
     return false;
   }
   if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
   int error = errno;
-  if (error == EPERM || error == EACCES) {   // what stands there may be immutable
-    if (auto fd = platform::open_at(dir, target.final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK); fd && run_.metadata.take_off_guards(fd->get())) {
+  if (error == EPERM || error == EACCES) {  // what stands there may be immutable
+    if (auto fd = platform::open_at(dir, target.final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+        fd && run_.metadata.take_off_guards(fd->get())) {
       if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
       error = errno;
     }
-  } else if (error == EISDIR || error == ENOTEMPTY || error == EEXIST) {   // an empty directory gives way, a full one never
+  } else if (error == EISDIR || error == ENOTEMPTY ||
+             error == EEXIST) {  // an empty directory gives way, a full one never
     if (::unlinkat(dir, target.final_name, AT_REMOVEDIR) == 0) {
       if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
       error = errno;
@@ -73,8 +81,9 @@ bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
 
 // Takes an unfinished object away, if it is still the one we made.
 void EntryWriter::discard(const Target& target, dev_t device, ino_t inode) {
-  struct stat st{};
-  if (::fstatat(target.directory_fd, target.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == device && st.st_ino == inode)
+  struct stat st {};
+  if (::fstatat(target.directory_fd, target.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == device &&
+      st.st_ino == inode)
     ::unlinkat(target.directory_fd, target.name(), 0);
 }
 
@@ -91,7 +100,7 @@ void EntryWriter::settle(Record& record, const struct stat* there) {
 
 void EntryWriter::fail(Record& record, std::string what) {
   if (record.failed.exchange(true)) return;
-  if (run_.collector.stopped()) return;   // told once, by what stopped us
+  if (run_.collector.stopped()) return;  // told once, by what stopped us
   run_.collector.fail(record.where().path(), std::move(what));
 }
 

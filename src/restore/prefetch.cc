@@ -55,7 +55,7 @@ void Prefetcher::work() {
 const Result<vault::BlockHandle>& Prefetcher::Slot::wait() {
   MutexLock lock(mutex_);
   while (!block_) filled_.wait(mutex_);
-  return *block_;   // never changes again
+  return *block_;  // never changes again
 }
 
 }  // namespace coppice::restore

@@ -1,7 +1,8 @@
 // Reads and opens blocks ahead of a consumer that needs them in order (a tar stream, one file's content).
 //
-// The producer asks for each block where its first bytes will be needed; threads of the pool fetch it; the consumer waits for it. As many are
-// on the way, or waiting to be consumed, as `blocks_max`: request() blocks beyond that. Neighbouring requests for the same block are one.
+// The producer asks for each block where its first bytes will be needed; threads of the pool fetch it; the consumer
+// waits for it. As many are on the way, or waiting to be consumed, as `blocks_max`: request() blocks beyond that.
+// Neighbouring requests for the same block are one.
 #pragma once
 
 #include <deque>
@@ -22,7 +23,7 @@ class Prefetcher {
   class Slot {
    public:
     ~Slot() { owner_.slot_gone(); }
-    const Result<vault::BlockHandle>& wait();   // blocks until it is there
+    const Result<vault::BlockHandle>& wait();  // blocks until it is there
 
    private:
     friend class Prefetcher;
@@ -36,7 +37,7 @@ class Prefetcher {
   using SlotPtr = std::shared_ptr<Slot>;
 
   Prefetcher(vault::ChunkReader& reader, unsigned threads, std::size_t blocks_max);
-  ~Prefetcher();   // every slot must be gone
+  ~Prefetcher();  // every slot must be gone
 
   // One thread, the producer. Null after stop().
   SlotPtr request(const format::Birth& birth);

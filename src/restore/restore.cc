@@ -1,8 +1,9 @@
-// restore_snapshot: puts the parts together (walker.h, runner.h, directory.h) and divides the memory and descriptors among them.
+// restore_snapshot: puts the parts together (walker.h, runner.h, directory.h) and divides the memory and descriptors
+// among them.
 //
-// The target itself: made 0700 when it is missing, and it takes the attributes of the directory that `sub_path` names only then; a directory
-// that is there already keeps its own. Nothing is synced unless `verify` asks to read back what was written: a crash of the whole
-// machine right after a restore may lose file contents, as after a copy.
+// The target itself: made 0700 when it is missing, and it takes the attributes of the directory that `sub_path` names
+// only then; a directory that is there already keeps its own. Nothing is synced unless `verify` asks to read back what
+// was written: a crash of the whole machine right after a restore may lose file contents, as after a copy.
 
 #include "restore/restore.h"
 
@@ -25,8 +26,9 @@
 namespace coppice::restore {
 namespace {
 
-constexpr std::uint64_t kWorkerBytes = 8u << 20;   // a block sealed, opened and decompressed, each at its greatest
+constexpr std::uint64_t kWorkerBytes = 8u << 20;  // a block sealed, opened and decompressed, each at its greatest
 constexpr std::uint64_t kWindowBytesMin = 1u << 20, kWindowBytesMax = 24u << 20;
+constexpr std::uint64_t kLinksBytesMin = 1u << 20;
 constexpr unsigned kWorkersMax = 256;
 
 struct Budget {
@@ -39,13 +41,15 @@ struct Budget {
 Budget divide(const RestoreOptions& options) {
   Budget b{};
   b.window_bytes = std::clamp(options.memory_bytes / 8, kWindowBytesMin, kWindowBytesMax);
-  b.links_bytes = options.memory_bytes / 4;
+  b.links_bytes = std::max(options.memory_bytes / 4, kLinksBytesMin);
   const std::uint64_t used = 2 * b.window_bytes + b.links_bytes;
   const std::uint64_t fit = options.memory_bytes > used ? (options.memory_bytes - used) / kWorkerBytes : 1;
   const unsigned wanted = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
   b.workers = static_cast<unsigned>(std::clamp<std::uint64_t>(std::min<std::uint64_t>(wanted, fit), 1, kWorkersMax));
   rlimit limit{};
-  const auto files = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::uint32_t>(std::min<rlim_t>(limit.rlim_cur, 65536)) : 1024;
+  const auto files = ::getrlimit(RLIMIT_NOFILE, &limit) == 0
+                         ? static_cast<std::uint32_t>(std::min<rlim_t>(limit.rlim_cur, 65536))
+                         : 1024;
   b.open_directories = std::clamp(files / 2, 16u, 4096u);
   b.open_files = std::clamp(files / 8, 8u, 256u);
   b.pending = std::clamp(files / 8 / b.workers, 1u, 64u);
@@ -72,7 +76,7 @@ struct OpenTarget {
 };
 
 Result<OpenTarget> open_target(const RestoreOptions& options) {
-  struct stat st{};
+  struct stat st {};
   OpenTarget target;
   target.made = ::stat(options.target.c_str(), &st) != 0 && errno == ENOENT;
   // A dry run looks at nothing; it only needs a directory to hang its plan on.
@@ -84,13 +88,16 @@ Result<OpenTarget> open_target(const RestoreOptions& options) {
 
 }  // namespace
 
-Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format::SnapshotBody& body, const RestoreOptions& options,
-                                       RestoreProgress& progress, const CancelToken& cancel) {
-  if (options.target.empty() && !options.dry_run) return fail(ErrorKind::kInvalid, "no directory to restore to was named");
+Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format::SnapshotBody& body,
+                                       const RestoreOptions& options, RestoreProgress& progress,
+                                       const CancelToken& cancel) {
+  if (options.target.empty() && !options.dry_run)
+    return fail(ErrorKind::kInvalid, "no directory to restore to was named");
   const policy::PatternList patterns = TRY(compile(options.patterns));
   const std::string sub_path = normalize(options.sub_path);
   std::optional<vault::FoundEntry> found;
-  if (!sub_path.empty()) found = TRY(within(vault::find_entry(reader, body, sub_path), "looking for " + sub_path + " in the snapshot"));
+  if (!sub_path.empty())
+    found = TRY(within(vault::find_entry(reader, body, sub_path), "looking for " + sub_path + " in the snapshot"));
   if (sub_path.empty() && patterns.empty()) {
     progress.files_total = body.files;
     progress.bytes_total = body.bytes;
@@ -110,8 +117,17 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
     }
     HardLinks links(directories, metadata, collector, budget.links_bytes);
     AgainList again;
-    Run run{.reader = reader, .options = options, .collector = collector, .metadata = metadata, .directories = directories, .links = links,
-            .again = again, .open_files_max = budget.open_files, .pending_max = budget.pending};
+    LateLinks late_links;
+    Run run{.reader = reader,
+            .options = options,
+            .collector = collector,
+            .metadata = metadata,
+            .directories = directories,
+            .links = links,
+            .again = again,
+            .late_links = late_links,
+            .open_files_max = budget.open_files,
+            .pending_max = budget.pending};
     Result<> walked;
     {
       std::optional<Runner> runner;

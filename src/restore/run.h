@@ -11,6 +11,7 @@
 #include "hard_links.h"
 #include "metadata.h"
 #include "vault/reader.h"
+#include "window.h"
 
 namespace coppice::restore {
 
@@ -18,9 +19,9 @@ namespace coppice::restore {
 class AgainList {
  public:
   struct Item {
-    Directory* directory;   // holds a reference
+    Directory* directory;  // holds a reference
     std::string name;
-    LinkTarget* link;       // holds a reference, or null
+    LinkTarget* link;  // holds a reference, or null
   };
   void add(Item item) {
     MutexLock lock(mutex_);
@@ -36,6 +37,31 @@ class AgainList {
   std::vector<Item> items_ GUARDED_BY(mutex_);
 };
 
+// Links whose first name is under way still when their turn comes: it is larger than a window, or is planned again.
+class LateLinks {
+ public:
+  struct Item {
+    LinkRecord link;
+    std::string name;  // outlives the window that the link came in
+  };
+  void add(const LinkRecord& link) {
+    MutexLock lock(mutex_);
+    items_.push_back({link, std::string(link.name, link.name_bytes)});
+  }
+  std::vector<Item> take() {
+    MutexLock lock(mutex_);
+    return std::exchange(items_, {});
+  }
+  bool empty() {
+    MutexLock lock(mutex_);
+    return items_.empty();
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<Item> items_ GUARDED_BY(mutex_);
+};
+
 struct Run {
   vault::ChunkReader& reader;
   const RestoreOptions& options;
@@ -44,8 +70,9 @@ struct Run {
   DirectoryTree& directories;
   HardLinks& links;
   AgainList& again;
-  std::uint32_t open_files_max;                // descriptors of files that are under way
-  std::uint32_t pending_max;                   // verify: of files that wait to be read back, per thread
+  LateLinks& late_links;
+  std::uint32_t open_files_max;  // descriptors of files that are under way
+  std::uint32_t pending_max;     // verify: of files that wait to be read back, per thread
   std::atomic<std::uint32_t> open_files{0};
 };
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "foundation/check.h"
+
 namespace coppice::restore {
 
 Runner::Runner(Run& run, unsigned workers) : run_(run) {
@@ -14,6 +16,7 @@ Runner::Runner(Run& run, unsigned workers) : run_(run) {
 
 Runner::~Runner() {
   finish();
+  CHECK(run_.late_links.empty());  // by now every target is there or has failed
   {
     MutexLock lock(mutex_);
     closing_ = true;
@@ -25,11 +28,13 @@ Runner::~Runner() {
 std::unique_ptr<Window> Runner::submit(std::unique_ptr<Window> window) {
   window->seal(edge_);
   wait_done();
-  defer_links(*window);
+  take_late_links(*window);
   MutexLock lock(mutex_);
-  auto empty = std::exchange(window_, std::move(window));   // the one before, done with
-  if (empty) empty->reset();
-  else empty = std::make_unique<Window>();
+  auto empty = std::exchange(window_, std::move(window));  // the one before, done with
+  if (empty)
+    empty->reset();
+  else
+    empty = std::make_unique<Window>();
   phase_ = Phase::kBlocks;
   next_job_ = 0;
   if (jobs_in(phase_) == 0) advance();
@@ -37,27 +42,12 @@ std::unique_ptr<Window> Runner::submit(std::unique_ptr<Window> window) {
   return empty;
 }
 
-// Sets aside links to huge files that are not there yet, and takes up those set aside before. Anything else that a link leads to is there when
-// the links' turn comes.
-void Runner::defer_links(Window& window) {
-  std::vector<Deferred> waiting;
-  const auto must_wait = [](const LinkRecord& link) {
-    return link.target->huge && link.target->state.load(std::memory_order_acquire) == LinkTarget::State::kPending;
-  };
-  std::erase_if(window.links, [&](const LinkRecord& link) {
-    if (!must_wait(link)) return false;
-    waiting.push_back({link, std::string(link.name, link.name_bytes)});
-    return true;
-  });
-  for (Deferred& d : deferred_) {
-    if (must_wait(d.link)) {
-      waiting.push_back(std::move(d));
-    } else {
-      d.link.name = window.arena.copy_text(d.name);
-      window.links.push_back(d.link);
-    }
+// Those that waited get another turn, with this window's links.
+void Runner::take_late_links(Window& window) {
+  for (const LateLinks::Item& late : run_.late_links.take()) {
+    window.links.push_back(late.link);
+    window.links.back().name = window.arena.copy_text(late.name);
   }
-  deferred_ = std::move(waiting);
 }
 
 bool Runner::idle() {
@@ -72,14 +62,14 @@ void Runner::wait_done() {
 
 void Runner::finish() {
   wait_done();
-  if (!deferred_.empty()) {
-    submit(std::make_unique<Window>());
-    wait_done();
-  }
+  if (run_.late_links.empty()) return;
+  submit(std::make_unique<Window>());
+  wait_done();
 }
 
 std::size_t Runner::jobs_in(Phase phase) const {
-  if (phase == Phase::kBlocks) return window_->groups.size() + (window_->nodes.size() + kNodesPerJob - 1) / kNodesPerJob;
+  if (phase == Phase::kBlocks)
+    return window_->groups.size() + (window_->nodes.size() + kNodesPerJob - 1) / kNodesPerJob;
   if (phase == Phase::kLinks) return (window_->links.size() + kNodesPerJob - 1) / kNodesPerJob;
   return 0;
 }
@@ -138,9 +128,11 @@ void Runner::do_job(EntryWriter& writer, Window& window, Phase phase, std::size_
   if (phase == Phase::kBlocks && job < window.groups.size()) return writer.write_block(window, window.groups[job]);
   const std::size_t first = (phase == Phase::kBlocks ? job - window.groups.size() : job) * kNodesPerJob;
   if (phase == Phase::kBlocks) {
-    for (std::size_t i = first; i < std::min(first + kNodesPerJob, window.nodes.size()); ++i) writer.make_node(*window.nodes[i]);
+    for (std::size_t i = first; i < std::min(first + kNodesPerJob, window.nodes.size()); ++i)
+      writer.make_node(*window.nodes[i]);
   } else {
-    for (std::size_t i = first; i < std::min(first + kNodesPerJob, window.links.size()); ++i) writer.make_link(window.links[i]);
+    for (std::size_t i = first; i < std::min(first + kNodesPerJob, window.links.size()); ++i)
+      writer.make_link(window.links[i]);
   }
 }
 

@@ -1,7 +1,8 @@
 // The threads that run windows. One window is run at a time while the walk fills the next.
 //
-// A window has two phases: its blocks and nodes, in any order by all threads; then its links, because what they lead to must be there.
-// A link to a file that is still under way (larger than a window) waits for a later window's links.
+// A window has two phases: its blocks and nodes, in any order by all threads; then its links, because what they lead to
+// must be there. A link to a file that is still under way (larger than a window, or found to be wrong and planned
+// again) waits for a later window's links.
 #pragma once
 
 #include <memory>
@@ -32,17 +33,13 @@ class Runner {
  private:
   enum class Phase { kBlocks, kLinks, kDone };
   static constexpr std::size_t kNodesPerJob = 64;
-  struct Deferred {
-    LinkRecord link;
-    std::string name;   // outlives the window that the link came in
-  };
 
   void work();
   std::size_t jobs_in(Phase phase) const REQUIRES(mutex_);
   void advance() REQUIRES(mutex_);
   void do_job(EntryWriter& writer, Window& window, Phase phase, std::size_t job);
   void wait_done() EXCLUDES(mutex_);
-  void defer_links(Window& window);
+  void take_late_links(Window& window);
 
   Run& run_;
   Mutex mutex_;
@@ -53,7 +50,6 @@ class Runner {
   bool closing_ GUARDED_BY(mutex_) = false;
   // Between windows these belong to the walking thread.
   std::vector<format::Birth> edge_;
-  std::vector<Deferred> deferred_;
   std::vector<std::thread> threads_;
 };
 

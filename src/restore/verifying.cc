@@ -1,4 +1,5 @@
-// --verify: what was written is read back from the device and compared; what looked right before is compared instead of trusted.
+// --verify: what was written is read back from the device and compared; what looked right before is compared instead of
+// trusted.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -17,7 +18,8 @@ namespace {
 constexpr std::size_t kCompareBytes = 256u << 10;
 
 bool all_zero(ByteSpan bytes) {
-  return bytes.empty() || (bytes[0] == std::byte{} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+  return bytes.empty() ||
+         (bytes[0] == std::byte{} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 }  // namespace
@@ -29,7 +31,8 @@ Result<> EntryWriter::read_back(int fd, const Piece* begin, const Piece* end) {
     const ByteSpan bytes = TRY(bytes_of(*begin));
     for (std::size_t done = 0; done < bytes.size();) {
       const std::size_t part = std::min(kCompareBytes, bytes.size() - done);
-      const std::size_t n = TRY(platform::pread_full(fd, MutableByteSpan(compare_buffer_).first(part), begin->at + done));
+      const std::size_t n =
+          TRY(platform::pread_full(fd, MutableByteSpan(compare_buffer_).first(part), begin->at + done));
       if (n != part || std::memcmp(compare_buffer_.data(), bytes.data() + done, part) != 0)
         return coppice::fail(ErrorKind::kCorrupt, "it is not what was written: do not trust this device");
       done += part;
@@ -45,13 +48,14 @@ void EntryWriter::flush_pending() {
     int fd = p.fd.get();
     if (!alone) {
       MutexLock lock(record.shared->mutex);
-      fd = record.shared->fd.get();   // ours until release_shared()
+      fd = record.shared->fd.get();  // ours until release_shared()
     }
     // Clean pages can be dropped, so that the bytes come from the device and not from memory.
     if (::fdatasync(fd) != 0) fail_errno(record, "cannot be written", errno);
     ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     if (!record.failed)
-      if (auto same = read_back(fd, p.begin, p.end); !same) fail(record, "read back from the target: " + same.error().message());
+      if (auto same = read_back(fd, p.begin, p.end); !same)
+        fail(record, "read back from the target: " + same.error().message());
     if (alone) {
       if (enter(record.directory, &record, record.where())) {
         p.target.directory_fd = pin_.fd();
@@ -70,7 +74,8 @@ void EntryWriter::flush_pending() {
 
 void EntryWriter::compare_existing(Record& record, const Piece* begin, const Piece* end) {
   const auto compare = [&](int fd) {
-    if (!record.mismatch && !read_back(fd, begin, end)) record.mismatch = true;   // unreadable too: a new file may lie in a better place
+    if (!record.mismatch && !read_back(fd, begin, end))
+      record.mismatch = true;  // unreadable too: a new file may lie in a better place
   };
   if (record.shared) {
     if (const int fd = acquire_shared(record); fd >= 0) {
@@ -82,23 +87,34 @@ void EntryWriter::compare_existing(Record& record, const Piece* begin, const Pie
   platform::Fd fd;
   if (!run_.collector.stopped() && enter(record.directory, &record, record.where())) {
     fd = platform::Fd(::openat(pin_.fd(), record.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (fd) compare(fd.get());
-    else fail_errno(record, "cannot be opened", errno);
+    if (fd)
+      compare(fd.get());
+    else
+      fail_errno(record, "cannot be opened", errno);
   }
   finish_checked(record, std::move(fd));
   close_record(record);
 }
 
+// What has other names, and would be changed: it may be somebody else's file (planning.cc has the same rule when it
+// looks).
+bool EntryWriter::is_foreign(const struct stat& st, const Attributes& a) const {
+  return st.st_nlink > 1 && !owner_and_mode_are(st, a.uid, a.gid, a.mode, run_.metadata.root());
+}
+
 void EntryWriter::finish_checked(Record& record, platform::Fd fd) {
-  if (fd && !record.failed && !record.mismatch && !holes_are_zero(record, fd.get())) record.mismatch = true;
+  struct stat st {};
+  if (fd && !record.failed && !record.mismatch &&
+      (::fstat(fd.get(), &st) != 0 || is_foreign(st, record.attributes) || !holes_are_zero(record, fd.get())))
+    record.mismatch = true;
   if (record.mismatch && !record.failed && !run_.collector.stopped()) {
-    run_.collector.warn(record.where().path(), "its size and time are right but its content is not: it is restored again");
+    run_.collector.warn(record.where().path(),
+                        "its size and time are right but its content is not: it is restored again");
     DirectoryTree::hold(record.directory);
     if (record.link) record.link->references.fetch_add(1, std::memory_order_relaxed);
     return run_.again.add({record.directory, std::string(record.name, record.name_bytes), record.link});
   }
-  struct stat st{};
-  if (!fd || record.failed || run_.collector.stopped() || ::fstat(fd.get(), &st) != 0) return settle(record, nullptr);
+  if (!fd || record.failed || run_.collector.stopped()) return settle(record, nullptr);
   const Where where = record.where();
   if (run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
   bool right = run_.metadata.apply(fd.get(), HandleKind::kOpen, st, record.attributes, {.existed = true}, where);
@@ -115,7 +131,7 @@ bool EntryWriter::holes_are_zero(Record& record, int fd) {
     const std::uint64_t end = hole->at + hole->length;
     for (std::uint64_t at = hole->at; at < end;) {
       const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
-      if (data < 0 && errno == ENXIO) break;   // nothing but a hole up to the end
+      if (data < 0 && errno == ENXIO) break;  // nothing but a hole up to the end
       if (data >= 0) at = std::max(at, static_cast<std::uint64_t>(data));
       if (at >= end) break;
       const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(kCompareBytes, end - at));

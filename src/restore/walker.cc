@@ -8,13 +8,19 @@ namespace coppice::restore {
 namespace {
 
 constexpr std::size_t kChildrenPerBatch = 16384, kChildrenPerBatchTight = 64;
-constexpr std::size_t kChildrenMax = 65536;   // in all frames: beyond it batches are small
+constexpr std::size_t kChildrenMax = 65536;  // in all frames: beyond it batches are small
 constexpr std::string_view kBatchFull = "batch full";
 
 }  // namespace
 
-Walker::Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const policy::PatternList& patterns, std::size_t window_bytes_max)
-    : run_(run), runner_(runner), body_(body), patterns_(patterns), window_bytes_max_(window_bytes_max), window_(std::make_unique<Window>()),
+Walker::Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const policy::PatternList& patterns,
+               std::size_t window_bytes_max)
+    : run_(run),
+      runner_(runner),
+      body_(body),
+      patterns_(patterns),
+      window_bytes_max_(window_bytes_max),
+      window_(std::make_unique<Window>()),
       own_writer_(run) {}
 
 Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
@@ -34,8 +40,9 @@ Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
           leave_frames();
           return std::unexpected<Error>(std::move(error).within("the directory to restore"));
         }
-        run_.collector.fail(Where{frame.directory, {}}.path(), "the list of this directory cannot be read from the vault: " + error.message());
-        frame.more = false;   // its children that were read are restored
+        run_.collector.fail(Where{frame.directory, {}}.path(),
+                            "the list of this directory cannot be read from the vault: " + error.message());
+        frame.more = false;  // its children that were read are restored
       }
       root_read = true;
       continue;
@@ -49,9 +56,10 @@ Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
     }
     const Pending child = frame.children[frame.next++];
     --pending_children_;
-    if (child.inside && runner_) run_.directories.make(child.directory);   // though it be empty
+    if (child.inside && runner_) run_.directories.make(child.directory);  // though it be empty
     if (stack_.size() > format::kTreeDepthMax) {
-      run_.collector.fail(Where{child.directory, {}}.path(), "deeper than a snapshot may be: its contents are left out");
+      run_.collector.fail(Where{child.directory, {}}.path(),
+                          "deeper than a snapshot may be: its contents are left out");
       run_.directories.release(child.directory);
       continue;
     }
@@ -72,8 +80,10 @@ Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
 }
 
 Result<> Walker::one(const vault::FoundEntry& found) {
-  if (runner_) plan(run_.directories.root(), found.entry, found.chunks, false, nullptr);
-  else count_dry(found.entry);
+  if (runner_)
+    plan(run_.directories.root(), found.entry, found.chunks, false, nullptr);
+  else
+    count_dry(found.entry);
   return walk(std::nullopt);
 }
 
@@ -81,7 +91,8 @@ void Walker::leave_frames() {
   pin_.reset();
   for (; !stack_.empty(); stack_.pop_back()) {
     Frame& frame = stack_.back();
-    for (; frame.next < frame.children.size(); ++frame.next) run_.directories.release(frame.children[frame.next].directory);
+    for (; frame.next < frame.children.size(); ++frame.next)
+      run_.directories.release(frame.children[frame.next].directory);
     run_.directories.release(frame.directory);
   }
 }
@@ -95,21 +106,23 @@ Result<> Walker::read(Frame& frame) {
   if (!frame.node || frame.directory->failed) return {};
   const std::string resume_after = frame.resume_after;
   const std::size_t batch = pending_children_ > kChildrenMax ? kChildrenPerBatchTight : kChildrenPerBatch;
-  auto result = vault::read_directory(run_.reader, *frame.node, [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
-    if (run_.collector.stopped()) return coppice::fail(ErrorKind::kCancelled, "stopped");
-    if (entry.type == format::EntryType::kDirectory) {
-      if (!first && entry.name <= resume_after) return {};
-      if (frame.children.size() >= batch) {
-        frame.more = true;
-        if (first) return {};   // the files behind it are wanted still
-        return coppice::fail(ErrorKind::kInvalid, std::string(kBatchFull));
-      }
-      visit_directory(frame, entry);
-      return {};
-    }
-    if (first) visit(frame, entry, chunks);
-    return {};
-  });
+  auto result =
+      vault::read_directory(run_.reader, *frame.node,
+                            [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
+                              if (run_.collector.stopped()) return coppice::fail(ErrorKind::kCancelled, "stopped");
+                              if (entry.type == format::EntryType::kDirectory) {
+                                if (!first && entry.name <= resume_after) return {};
+                                if (frame.children.size() >= batch) {
+                                  frame.more = true;
+                                  if (first) return {};  // the files behind it are wanted still
+                                  return coppice::fail(ErrorKind::kInvalid, std::string(kBatchFull));
+                                }
+                                visit_directory(frame, entry);
+                                return {};
+                              }
+                              if (first) visit(frame, entry, chunks);
+                              return {};
+                            });
   pin_.reset();
   if (!result && frame.more && result.error().message().find(kBatchFull) != std::string::npos) return {};
   return result;
@@ -128,7 +141,8 @@ void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
   child->chosen = inside && !(entry.marks & format::kMarkPartial);
   if (inside) {
     if (entry.marks & format::kMarkUnreadable)
-      run_.collector.fail(Where{child, {}}.path(), "its list could not be read when it was backed up: only the directory itself is restored");
+      run_.collector.fail(Where{child, {}}.path(),
+                          "its list could not be read when it was backed up: only the directory itself is restored");
     if (!runner_) run_.collector.count_directory();
   }
   frame.children.push_back({child, entry.child, inside});
@@ -140,9 +154,12 @@ bool Walker::chosen(const Frame& frame, const format::Entry& entry) {
   if (patterns_.empty()) return true;
   entry_path_.assign(path_).append("/").append(entry.name);
   switch (patterns_.verdict(entry_path_, entry.type == format::EntryType::kDirectory)) {
-    case policy::PatternList::Verdict::kMatch: return true;
-    case policy::PatternList::Verdict::kNegated: return false;
-    case policy::PatternList::Verdict::kNone: break;
+    case policy::PatternList::Verdict::kMatch:
+      return true;
+    case policy::PatternList::Verdict::kNegated:
+      return false;
+    case policy::PatternList::Verdict::kNone:
+      break;
   }
   return frame.inside;
 }
@@ -152,12 +169,14 @@ void Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<f
     return run_.collector.fail(Where{frame.directory, entry.name}.path(), "a name that no file can have: left out");
   if (!chosen(frame, entry)) return;
   if (!runner_) return count_dry(entry);
-  if (run_.directories.make(frame.directory)) plan(frame.directory, entry, chunks, false, nullptr);   // else told
+  if (run_.directories.make(frame.directory)) plan(frame.directory, entry, chunks, false, nullptr);  // else told
 }
 
 void Walker::count_dry(const format::Entry& entry) {
-  if (entry.type == format::EntryType::kFile) run_.collector.count_file(entry.size, 0, false);
-  else run_.collector.count_other();
+  if (entry.type == format::EntryType::kFile)
+    run_.collector.count_file(entry.size, 0, false);
+  else
+    run_.collector.count_other();
 }
 
 void Walker::submit_when_due() {
@@ -170,7 +189,8 @@ void Walker::submit() {
   if (!window_->empty()) window_ = runner_->submit(std::move(window_));
 }
 
-// Plans what verify found to be wrong. Found again by its path: that is rare, and nothing needs to be kept for the rest.
+// Plans what verify found to be wrong. Found again by its path: that is rare, and nothing needs to be kept for the
+// rest.
 void Walker::plan_again() {
   for (auto& item : run_.again.take()) {
     const Where where{item.directory, item.name};
@@ -178,7 +198,7 @@ void Walker::plan_again() {
       auto found = vault::find_entry(run_.reader, body_, where.path());
       if (found) {
         plan(item.directory, found->entry, found->chunks, true, item.link);
-        item.link = nullptr;   // the record's now
+        item.link = nullptr;  // the record's now
       } else {
         run_.collector.fail(where.path(), found.error().message());
         if (item.link) item.link->state = LinkTarget::State::kFailed;

@@ -1,8 +1,8 @@
 // A window: the part of the restore that is planned, and then run, at one time.
 //
-// The walk fills it with records of entries and with pieces (which bytes of which chunk go where). seal() sorts the pieces by block, in
-// storage order, so that each block is read and opened once for all that needs it. Everything in a window lies in its arena: the window is
-// bounded by its bytes, and planning costs no allocation per file.
+// The walk fills it with records of entries and with pieces (which bytes of which chunk go where). seal() sorts the
+// pieces by block, in storage order, so that each block is read and opened once for all that needs it. Everything in a
+// window lies in its arena: the window is bounded by its bytes, and planning costs no allocation per file.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@
 namespace coppice::restore {
 
 enum class Action : std::uint8_t {
-  kCreate,    // nothing stands there
-  kReplace,   // something does, or may: written beside it and renamed over it
-  kCheck,     // looks right: its content is compared (verify)
-  kRefresh,   // is right but for attributes
+  kCreate,   // nothing stands there
+  kReplace,  // something does, or may: written beside it and renamed over it
+  kCheck,    // looks right: its content is compared (verify)
+  kRefresh,  // is right but for attributes
 };
 
 // A file whose content lies in several blocks is written by several threads.
@@ -35,7 +35,7 @@ struct SharedFile {
   dev_t device GUARDED_BY(mutex) = 0;
   ino_t inode GUARDED_BY(mutex) = 0;
   std::atomic<std::uint64_t> pieces_left{0};
-  std::atomic<std::uint64_t> shown{0};   // bytes told to the display
+  std::atomic<std::uint64_t> shown{0};  // bytes told to the display
 };
 
 struct Record;
@@ -50,18 +50,18 @@ struct Hole {
 };
 
 struct Record {
-  Directory* directory;        // holds a reference
+  Directory* directory;  // holds a reference
   const char* name;
   std::uint32_t name_bytes;
-  std::atomic<Action> action;            // kCreate becomes kReplace when something came meanwhile
+  std::atomic<Action> action;  // kCreate becomes kReplace when something came meanwhile
   bool has_holes = false;
-  std::atomic<bool> failed{false};       // told already
-  std::atomic<bool> mismatch{false};     // kCheck: the content on disk is not the snapshot's
+  std::atomic<bool> failed{false};    // told already
+  std::atomic<bool> mismatch{false};  // kCheck: the content on disk is not the snapshot's
   Attributes attributes;
-  LinkTarget* link = nullptr;            // first of several names; holds a reference
-  SharedFile* shared = nullptr;          // pieces in more than one block
+  LinkTarget* link = nullptr;    // first of several names; holds a reference
+  SharedFile* shared = nullptr;  // pieces in more than one block
   HugeFile* huge = nullptr;
-  Hole* holes = nullptr;                 // kCheck only
+  Hole* holes = nullptr;  // kCheck only
   Where where() const { return {directory, {name, name_bytes}}; }
 };
 
@@ -73,26 +73,26 @@ struct HugeFile {
 
 struct Piece {
   Record* record;
-  std::uint64_t at;            // in the file
-  std::uint32_t chunk;         // in the window's table
-  std::uint32_t offset;        // in the chunk
+  std::uint64_t at;      // in the file
+  std::uint32_t chunk;   // in the window's table
+  std::uint32_t offset;  // in the chunk
   std::uint32_t length;
 };
 
 // A later name of an inode.
 struct LinkRecord {
-  Directory* directory;        // holds a reference
+  Directory* directory;  // holds a reference
   const char* name;
   std::uint32_t name_bytes;
   bool plain_file;
-  LinkTarget* target;          // holds a reference
+  LinkTarget* target;  // holds a reference
   Where where() const { return {directory, {name, name_bytes}}; }
 };
 
 struct BlockGroup {
   format::Birth birth;
-  std::uint32_t begin, end;    // pieces
-  bool keep;                   // the windows before or after need it too: through the reader's cache
+  std::uint32_t begin, end;  // pieces
+  bool keep;                 // the windows before or after need it too: through the reader's cache
 };
 
 class Window {
@@ -100,7 +100,7 @@ class Window {
   Arena arena;
   std::vector<format::ChunkRef> chunks;
   std::vector<Piece> pieces;
-  std::vector<Record*> nodes;      // entries without content to read
+  std::vector<Record*> nodes;  // entries without content to read
   std::vector<LinkRecord> links;
   std::vector<BlockGroup> groups;  // by seal(), in storage order
 

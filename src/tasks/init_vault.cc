@@ -1,4 +1,5 @@
-// Making a vault. The host's key file and the recovery sheet are on disk before the vault is: a vault that exists can be opened.
+// Making a vault. The host's key file and the recovery sheet are on disk before the vault is: a vault that exists can
+// be opened.
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ void clear_store(storage::ObjectStore& store, const std::string& location) {
 }  // namespace
 
 Result<InitResult> init_vault(const InitRequest& request, const platform::Clock& clock, platform::Entropy& entropy) {
-  struct stat st {};
+  struct stat st{};
   if (stat((request.location + "/" + std::string(format::kVaultObject)).c_str(), &st) == 0) {
     return fail(ErrorKind::kConflict, fmt::format("there is a vault at {} already", request.location));
   }
@@ -48,10 +49,12 @@ Result<InitResult> init_vault(const InitRequest& request, const platform::Clock&
   const auto bundle_of = [&](format::Role role) {
     format::MemberId id{};
     random(id);
-    return keys::make_bundle(vault.root, vault.id, role, id, derive_signing_seed(vault.root, vault.id, id), keys::kFirstEpoch);
+    return keys::make_bundle(vault.root, vault.id, role, id, derive_signing_seed(vault.root, vault.id, id),
+                             keys::kFirstEpoch);
   };
   const keys::KeyBundle owner = bundle_of(format::Role::kOwner), host = bundle_of(request.host_role);
-  const format::KeySlot owner_slot = TRY(keys::make_passphrase_slot(owner, owner_seed, request.passphrase.view(), request.cost, random));
+  const format::KeySlot owner_slot =
+      TRY(keys::make_passphrase_slot(owner, owner_seed, request.passphrase.view(), request.cost, random));
   const keys::KeyFileSlot host_slot = keys::make_key_file_slot(host, owner_seed, random);
   const std::string host_name = request.host_name == "owner" ? "owner-host" : request.host_name;
   const std::vector<format::Member> members{keys::describe_member(owner, owner_slot, "owner", now),
@@ -65,7 +68,8 @@ Result<InitResult> init_vault(const InitRequest& request, const platform::Clock&
   auto store = storage::create_directory_store(request.location);
   if (!store) {
     if (store.error().kind() == ErrorKind::kConflict) {
-      return fail(ErrorKind::kConflict, fmt::format("{} is not empty; a new vault needs an empty or a new directory", request.location));
+      return fail(ErrorKind::kConflict,
+                  fmt::format("{} is not empty; a new vault needs an empty or a new directory", request.location));
     }
     return std::unexpected(std::move(store).error());
   }

@@ -30,7 +30,7 @@ void on_signal(int) {
 }
 
 void set_disposition(void (*handler)(int)) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
   // No SA_RESTART: a read that waits for a pipe or terminal must come back and see the token.

@@ -26,7 +26,8 @@ struct Owner {
   static Result<Owner> of(const vault::Vault& vault) {
     if (!vault.keys().root) return fail(ErrorKind::kDenied, "changing who holds keys needs the owner's key");
     const crypto::Key& root = *vault.keys().root;
-    const Bytes envelope = TRY(vault.store().get(format::roster_object(vault.roster().version), format::kControlObjectBytesMax));
+    const Bytes envelope =
+        TRY(vault.store().get(format::roster_object(vault.roster().version), format::kControlObjectBytesMax));
     auto roster = TRY(keys::verify_roster(envelope, vault.keys().anchor(), vault.roster().vault_description));
     CHECK(roster.version == vault.roster().version);
     const keys::RosterMark mark = keys::mark_of(roster, envelope);
@@ -39,7 +40,8 @@ struct Owner {
     auto put = storage::put_or_confirm(vault.store(), format::roster_object(next.version), envelope);
     if (!put) {
       if (put.error().kind() == ErrorKind::kConflict) {
-        return fail(ErrorKind::kConflict, "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
+        return fail(ErrorKind::kConflict,
+                    "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
       }
       return put;
     }
@@ -98,7 +100,8 @@ Result<> write_new_secret_file(const std::string& path, ByteSpan bytes) {
   const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   auto opened = platform::open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   if (!opened) {
-    if (opened.error().kind() == ErrorKind::kConflict) return fail(ErrorKind::kConflict, fmt::format("{} is there already; it is not overwritten", path));
+    if (opened.error().kind() == ErrorKind::kConflict)
+      return fail(ErrorKind::kConflict, fmt::format("{} is there already; it is not overwritten", path));
     return std::unexpected(std::move(opened).error());
   }
   const auto write = [&]() -> Result<> {
@@ -135,7 +138,8 @@ Result<format::Member> add_member(const vault::Vault& vault, NewMember request, 
     key_text = keys::render_key_file(made.file);
   }
   const format::Member member = keys::describe_member(bundle, slot, request.name, vault.clock().now());
-  auto next = TRY(keys::with_member_added(owner.roster, owner.mark, member));   // before anything is written: names and rules
+  auto next =
+      TRY(keys::with_member_added(owner.roster, owner.mark, member));  // before anything is written: names and rules
   if (!key_file.empty()) TRY(write_new_secret_file(key_file, key_text.view()));
   const auto publish = [&]() -> Result<> {
     TRY(storage::put_or_confirm(vault.store(), slot_object_name(id, 0), format::encode_key_slot(slot)));
@@ -168,22 +172,26 @@ Result<Rotation> rotate_epoch(const vault::Vault& vault) {
   const keys::Random random = random_of(vault.entropy());
   const auto objects = TRY(list_slots(vault.store()));
   const std::uint32_t current = owner.roster.epochs.back().number;
-  // Slots of a later epoch than the roster's were left by a rotation that was cut short. Members removed since may have seen that
-  // epoch's key, so it enters the roster as one more old epoch, and the new one comes after it.
+  // Slots of a later epoch than the roster's were left by a rotation that was cut short. Members removed since may have
+  // seen that epoch's key, so it enters the roster as one more old epoch, and the new one comes after it.
   std::uint32_t next = current + 1;
   for (const auto& object : objects) next = std::max(next, object.epoch > current ? object.epoch + 1 : 0);
-  if (next > current + 2) return fail(ErrorKind::kCorrupt, fmt::format("the vault has key slots of epoch {}, but its roster ends at {}", next - 1, current));
+  if (next > current + 2)
+    return fail(ErrorKind::kCorrupt,
+                fmt::format("the vault has key slots of epoch {}, but its roster ends at {}", next - 1, current));
   Rotation rotation{.epoch = next};
   for (const auto& member : owner.roster.members) {
     if (!keys::is_living(member)) continue;
-    const auto object = std::find_if(objects.begin(), objects.end(), [&](const SlotObject& o) { return o.member == member.id; });
+    const auto object =
+        std::find_if(objects.begin(), objects.end(), [&](const SlotObject& o) { return o.member == member.id; });
     if (object == objects.end()) {
       rotation.without_slot.push_back(member.name);
       continue;
     }
     const format::KeySlot slot = TRY(read_slot(vault.store(), *object));
     const keys::KeyBundle bundle = owner.bundle_for(member.id, member.role, next);
-    const format::KeySlot renewed = TRY(within(keys::reseal_slot(slot, member, bundle, owner.seed, random), object->name));
+    const format::KeySlot renewed =
+        TRY(within(keys::reseal_slot(slot, member, bundle, owner.seed, random), object->name));
     TRY(storage::put_or_confirm(vault.store(), slot_object_name(member.id, next), format::encode_key_slot(renewed)));
     rotation.renewed.push_back(member.name);
   }

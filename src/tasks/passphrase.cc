@@ -15,7 +15,8 @@ namespace coppice::tasks {
 namespace {
 constexpr std::byte kControlC{3};
 
-// Reads up to the first line end into `into`; the count without it. Byte by byte, so that nothing of the secret lies in a buffer of stdio.
+// Reads up to the first line end into `into`; the count without it. Byte by byte, so that nothing of the secret lies in
+// a buffer of stdio.
 Result<std::size_t> read_line(int fd, MutableByteSpan into) {
   std::size_t count = 0;
   for (;;) {
@@ -25,7 +26,8 @@ Result<std::size_t> read_line(int fd, MutableByteSpan into) {
     if (n < 0) return fail_errno(errno, "reading the passphrase");
     if (n == 0) return count;
     if (b == std::byte{'\n'}) return count;
-    if (count == into.size()) return fail(ErrorKind::kInvalid, fmt::format("the passphrase is longer than {} bytes", kPassphraseBytesMax));
+    if (count == into.size())
+      return fail(ErrorKind::kInvalid, fmt::format("the passphrase is longer than {} bytes", kPassphraseBytesMax));
     into[count++] = b;
   }
 }
@@ -73,7 +75,9 @@ Result<crypto::SecretBytes> ask_passphrase(const std::string& prompt) {
   if (!terminal) return fail(ErrorKind::kNotFound, "there is no terminal to ask for the passphrase on");
   crypto::SecretBytes passphrase(kPassphraseBytesMax + 1);
   const QuietTerminal quiet(terminal->get());
-  if (!quiet.ok()) return fail(ErrorKind::kNotFound, "the terminal does not let its echo be turned off, so no passphrase is asked for on it");
+  if (!quiet.ok())
+    return fail(ErrorKind::kNotFound,
+                "the terminal does not let its echo be turned off, so no passphrase is asked for on it");
   TRY(platform::write_full(terminal->get(), as_bytes(prompt)));
   std::size_t count = 0;
   for (;;) {
@@ -88,7 +92,8 @@ Result<crypto::SecretBytes> ask_passphrase(const std::string& prompt) {
       return fail(ErrorKind::kCancelled, "no passphrase was given");
     }
     if (last == std::byte{'\n'}) break;
-    if (count == passphrase.view().size()) return fail(ErrorKind::kInvalid, fmt::format("the passphrase is longer than {} bytes", kPassphraseBytesMax));
+    if (count == passphrase.view().size())
+      return fail(ErrorKind::kInvalid, fmt::format("the passphrase is longer than {} bytes", kPassphraseBytesMax));
   }
   passphrase.truncate(count - 1);
   return passphrase;

@@ -20,7 +20,7 @@ constexpr std::size_t kConfigurationBytesMax = 1u << 20;
 
 std::optional<std::string> absolute_setting(const Environment& environment, const char* name) {
   auto value = environment(name);
-  if (!value || value->empty() || value->front() != '/') return std::nullopt;   // XDG: a relative path is to be ignored
+  if (!value || value->empty() || value->front() != '/') return std::nullopt;  // XDG: a relative path is to be ignored
   while (value->size() > 1 && value->back() == '/') value->pop_back();
   return value;
 }
@@ -36,15 +36,18 @@ Environment process_environment() {
 
 Result<Places> find_places(const Environment& environment, bool is_root) {
   Places places;
-  const auto choose = [&](const char* own, const char* xdg, const char* below_home, const char* of_root) -> Result<std::string> {
+  const auto choose = [&](const char* own, const char* xdg, const char* below_home,
+                          const char* of_root) -> Result<std::string> {
     if (auto chosen = environment(own); chosen && !chosen->empty()) {
-      if (chosen->front() != '/') return fail(ErrorKind::kInvalid, fmt::format("{} must be an absolute path, not '{}'", own, *chosen));
+      if (chosen->front() != '/')
+        return fail(ErrorKind::kInvalid, fmt::format("{} must be an absolute path, not '{}'", own, *chosen));
       return *chosen;
     }
     if (is_root) return std::string(of_root);
     if (auto base = absolute_setting(environment, xdg)) return *base + "/coppice";
     if (auto home = absolute_setting(environment, "HOME")) return *home + below_home + "/coppice";
-    return fail(ErrorKind::kInvalid, fmt::format("neither {} nor HOME is set, so there is no place for this host's keys and state", xdg));
+    return fail(ErrorKind::kInvalid,
+                fmt::format("neither {} nor HOME is set, so there is no place for this host's keys and state", xdg));
   };
   places.config_directory = TRY(choose("COPPICE_CONFIG_DIR", "XDG_CONFIG_HOME", "/.config", "/etc/coppice"));
   places.state_directory = TRY(choose("COPPICE_STATE_DIR", "XDG_STATE_HOME", "/.local/state", "/var/lib/coppice"));
@@ -60,11 +63,13 @@ Result<Configuration> parse_configuration(std::string_view text) {
   }
   for (const auto& [key, value] : parsed.table()) {
     if (key.str() != "vault") {
-      return fail(ErrorKind::kInvalid, fmt::format("line {}: there is no setting '{}' (known: vault)", key.source().begin.line, key.str()));
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("line {}: there is no setting '{}' (known: vault)", key.source().begin.line, key.str()));
     }
     const auto vault = value.value<std::string>();
     if (!vault || vault->empty() || vault->front() != '/') {
-      return fail(ErrorKind::kInvalid, fmt::format("line {}: vault must be an absolute path in quotes", value.source().begin.line));
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("line {}: vault must be an absolute path in quotes", value.source().begin.line));
     }
     configuration.vault = *vault;
   }
@@ -85,7 +90,8 @@ Result<std::string> choose_vault(const std::string& option, const Environment& e
   if (const auto set = environment("COPPICE_VAULT"); set && !set->empty()) return absolute_path(*set);
   Configuration configuration = TRY(read_configuration(places.config_file()));
   if (!configuration.vault.empty()) return configuration.vault;
-  return fail(ErrorKind::kNotFound, "no vault is named: not by --vault, nor COPPICE_VAULT, nor " + places.config_file());
+  return fail(ErrorKind::kNotFound,
+              "no vault is named: not by --vault, nor COPPICE_VAULT, nor " + places.config_file());
 }
 
 Result<std::string> absolute_path(const std::string& path) {

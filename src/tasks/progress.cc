@@ -28,7 +28,7 @@ unsigned terminal_width() {
 void write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = write(fd, text.data(), text.size());
-    if (n <= 0) return;   // a display that cannot be shown is no reason to stop
+    if (n <= 0) return;  // a display that cannot be shown is no reason to stop
     text.remove_prefix(static_cast<std::size_t>(n));
   }
 }
@@ -50,41 +50,51 @@ void RateMeter::add(double seconds, std::uint64_t bytes, std::uint64_t files) {
 }
 
 double RateMeter::bytes_per_second() const {
-  if (points_.size() < 2 || points_.back().seconds <= points_.front().seconds || points_.back().bytes < points_.front().bytes) return 0;
-  return static_cast<double>(points_.back().bytes - points_.front().bytes) / (points_.back().seconds - points_.front().seconds);
+  if (points_.size() < 2 || points_.back().seconds <= points_.front().seconds ||
+      points_.back().bytes < points_.front().bytes)
+    return 0;
+  return static_cast<double>(points_.back().bytes - points_.front().bytes) /
+         (points_.back().seconds - points_.front().seconds);
 }
 
 double RateMeter::files_per_second() const {
-  if (points_.size() < 2 || points_.back().seconds <= points_.front().seconds || points_.back().files < points_.front().files) return 0;
-  return static_cast<double>(points_.back().files - points_.front().files) / (points_.back().seconds - points_.front().seconds);
+  if (points_.size() < 2 || points_.back().seconds <= points_.front().seconds ||
+      points_.back().files < points_.front().files)
+    return 0;
+  return static_cast<double>(points_.back().files - points_.front().files) /
+         (points_.back().seconds - points_.front().seconds);
 }
 
 std::string render_progress(const ProgressSample& sample, const RateMeter& rate, unsigned width) {
   std::string line;
   if (sample.total_known) {
-    line = fmt::format("{} of {} files, {} of {}", render_count(sample.files), render_count(sample.files_total), render_size(sample.bytes),
-                       render_size(sample.bytes_total));
+    line = fmt::format("{} of {} files, {} of {}", render_count(sample.files), render_count(sample.files_total),
+                       render_size(sample.bytes), render_size(sample.bytes_total));
     if (sample.bytes_total > 0) {
-      const double share = static_cast<double>(std::min(sample.bytes, sample.bytes_total)) / static_cast<double>(sample.bytes_total);
+      const double share =
+          static_cast<double>(std::min(sample.bytes, sample.bytes_total)) / static_cast<double>(sample.bytes_total);
       line += fmt::format(", {} %", static_cast<int>(share * 100));
     }
   } else {
     line = fmt::format("{} files, {}", render_count(sample.files), render_size(sample.bytes));
-    if (sample.files_total > sample.files) line += fmt::format(" ({} files found so far)", render_count(sample.files_total));
+    if (sample.files_total > sample.files)
+      line += fmt::format(" ({} files found so far)", render_count(sample.files_total));
   }
   line += fmt::format(", {}/s", render_size(static_cast<std::uint64_t>(rate.bytes_per_second())));
   if (sample.total_known) {
-    if (const double seconds = remaining_seconds(sample, rate); seconds >= 0) line += fmt::format(", {} left", render_remaining(seconds));
+    if (const double seconds = remaining_seconds(sample, rate); seconds >= 0)
+      line += fmt::format(", {} left", render_remaining(seconds));
   }
   if (line.size() > width) line.resize(width);
   return line;
 }
 
 std::string render_progress_json(const ProgressSample& sample, const RateMeter& rate, double elapsed_seconds) {
-  std::string line = fmt::format(R"({{"type":"progress","files":{},"bytes":{},"files_total":{},"bytes_total":{},"total_known":{},)"
-                                 R"("bytes_per_second":{:.0f},"seconds":{:.1f})",
-                                 sample.files, sample.bytes, sample.files_total, sample.bytes_total, sample.total_known,
-                                 rate.bytes_per_second(), elapsed_seconds);
+  std::string line =
+      fmt::format(R"({{"type":"progress","files":{},"bytes":{},"files_total":{},"bytes_total":{},"total_known":{},)"
+                  R"("bytes_per_second":{:.0f},"seconds":{:.1f})",
+                  sample.files, sample.bytes, sample.files_total, sample.bytes_total, sample.total_known,
+                  rate.bytes_per_second(), elapsed_seconds);
   if (const double seconds = remaining_seconds(sample, rate); sample.total_known && seconds >= 0) {
     line += fmt::format(R"(,"seconds_left":{:.0f})", seconds);
   }
@@ -117,7 +127,7 @@ struct ProgressDisplay::State {
       const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       const ProgressSample now = sample();
       rate.add(elapsed, now.bytes, now.files);
-      if (elapsed > 0.3) {   // what is over sooner needs no display
+      if (elapsed > 0.3) {  // what is over sooner needs no display
         if (mode == ProgressMode::kJson) {
           write_all(STDOUT_FILENO, render_progress_json(now, rate, elapsed) + "\n");
         } else {
@@ -136,7 +146,7 @@ ProgressDisplay::ProgressDisplay(ProgressMode mode, std::function<ProgressSample
   state_ = std::make_unique<State>();
   state_->mode = mode;
   state_->sample = std::move(sample);
-  std::fflush(stdout);   // what was printed before stands before
+  std::fflush(stdout);  // what was printed before stands before
   // Signals go to the threads that do the work; this one only draws.
   sigset_t all, old;
   sigfillset(&all);

@@ -14,7 +14,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   std::uint64_t value = 0;
   std::size_t at = 0;
   for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
-    if (__builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, static_cast<unsigned>(text[at] - '0'), &value))
+    if (__builtin_mul_overflow(value, 10u, &value) ||
+        __builtin_add_overflow(value, static_cast<unsigned>(text[at] - '0'), &value))
       return bad();
   }
   if (at == 0) return bad();
@@ -67,7 +68,9 @@ std::string render_remaining(double seconds) {
 
 MemoryShares share_memory(std::uint64_t ceiling_bytes) {
   MemoryShares shares;
-  shares.writer = ceiling_bytes / 4 * 3;
+  // Beside the writer: code and stacks, the scanner's directories, the trees being built, what the allocator keeps.
+  constexpr std::uint64_t kBesideWriter = 64ull << 20;
+  shares.writer = std::max(ceiling_bytes, kMemoryBytesMin) - kBesideWriter;
   shares.reader_cache = ceiling_bytes / 4;
   shares.restore_cache = ceiling_bytes / 8;
   shares.restore_plan = ceiling_bytes / 2;

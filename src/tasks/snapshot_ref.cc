@@ -9,7 +9,9 @@
 namespace coppice::tasks {
 
 namespace {
-bool contains(const std::vector<std::string>& all, const std::string& one) { return std::find(all.begin(), all.end(), one) != all.end(); }
+bool contains(const std::vector<std::string>& all, const std::string& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
 
 std::string describe_candidate(const vault::Snapshot& snapshot) {
   std::string line = fmt::format("{}  {}", snapshot.short_id(), render_local(snapshot_time(snapshot)));
@@ -19,12 +21,15 @@ std::string describe_candidate(const vault::Snapshot& snapshot) {
 }  // namespace
 
 Result<std::string> clean_snapshot_path(std::string_view path) {
-  if (path.empty() || path.front() != '/') return fail(ErrorKind::kInvalid, fmt::format("'{}' does not start with a slash", render_printable(path)));
+  if (path.empty() || path.front() != '/')
+    return fail(ErrorKind::kInvalid, fmt::format("'{}' does not start with a slash", render_printable(path)));
   std::string clean;
   for (std::size_t at = 1; at <= path.size();) {
     const std::size_t end = std::min(path.find('/', at), path.size());
     const std::string_view part = path.substr(at, end - at);
-    if (part == "..") return fail(ErrorKind::kInvalid, fmt::format("'..' in '{}': write the path as it is in the snapshot", render_printable(path)));
+    if (part == "..")
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("'..' in '{}': write the path as it is in the snapshot", render_printable(path)));
     if (!part.empty() && part != ".") clean.append("/").append(part);
     at = end + 1;
   }
@@ -50,10 +55,10 @@ Result<SnapshotRef> parse_snapshot_ref(std::string_view text) {
   for (const char c : text) ref.prefix.push_back(static_cast<char>(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c));
   const bool hex = ref.prefix.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!hex || ref.prefix.size() < kSnapshotPrefixDigitsMin || ref.prefix.size() > 64) {
-    return fail(ErrorKind::kInvalid,
-                fmt::format("'{}' names no snapshot: give at least {} digits of its id, 'latest', or a time like @2026-11-22T08:00; a path "
-                            "in it follows ':/'",
-                            render_printable(text), kSnapshotPrefixDigitsMin));
+    return fail(ErrorKind::kInvalid, fmt::format("'{}' names no snapshot: give at least {} digits of its id, 'latest', "
+                                                 "or a time like @2026-11-22T08:00; a path "
+                                                 "in it follows ':/'",
+                                                 render_printable(text), kSnapshotPrefixDigitsMin));
   }
   return ref;
 }
@@ -67,9 +72,12 @@ bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
          std::all_of(paths.begin(), paths.end(), [&](const auto& path) { return contains(body.sources, path); });
 }
 
-Timestamp snapshot_time(const vault::Snapshot& snapshot) { return snapshot.body ? snapshot.body->started : snapshot.commit.claimed_time; }
+Timestamp snapshot_time(const vault::Snapshot& snapshot) {
+  return snapshot.body ? snapshot.body->started : snapshot.commit.claimed_time;
+}
 
-Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::SnapshotList& list, const SnapshotFilter& filter) {
+Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::SnapshotList& list,
+                                                             const SnapshotFilter& filter) {
   std::vector<const vault::Snapshot*> chosen;
   bool unreadable = false;
   for (const auto& snapshot : list.snapshots) {
@@ -77,13 +85,16 @@ Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::Snapsh
     unreadable |= !snapshot.body;
   }
   if (!filter.empty() && unreadable) {
-    return fail(ErrorKind::kDenied, "--host, --tag and --path look into snapshots, and the key at hand cannot read them: a reader's key is needed");
+    return fail(
+        ErrorKind::kDenied,
+        "--host, --tag and --path look into snapshots, and the key at hand cannot read them: a reader's key is needed");
   }
   std::stable_sort(chosen.begin(), chosen.end(), [](auto* a, auto* b) { return a->session < b->session; });
   return chosen;
 }
 
-Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref, const SnapshotFilter& filter) {
+Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref,
+                                             const SnapshotFilter& filter) {
   if (ref.kind == SnapshotRef::Kind::kPrefix) {
     std::vector<const vault::Snapshot*> found;
     for (const auto& snapshot : list.snapshots) {
@@ -110,9 +121,10 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
   if (ref.kind == SnapshotRef::Kind::kLatest || chosen.empty()) {
     return fail(ErrorKind::kNotFound, fmt::format("there is no snapshot {}", where));
   }
-  const auto* oldest = *std::min_element(chosen.begin(), chosen.end(), [](auto* a, auto* b) { return snapshot_time(*a) < snapshot_time(*b); });
-  return fail(ErrorKind::kNotFound, fmt::format("there is no snapshot {} from before {}; the oldest is of {}", where, render_local(ref.before),
-                                                render_local(snapshot_time(*oldest))));
+  const auto* oldest = *std::min_element(chosen.begin(), chosen.end(),
+                                         [](auto* a, auto* b) { return snapshot_time(*a) < snapshot_time(*b); });
+  return fail(ErrorKind::kNotFound, fmt::format("there is no snapshot {} from before {}; the oldest is of {}", where,
+                                                render_local(ref.before), render_local(snapshot_time(*oldest))));
 }
 
 }  // namespace coppice::tasks

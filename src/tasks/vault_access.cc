@@ -32,7 +32,7 @@ Result<crypto::SecretBytes> read_secret_file(const std::string& path) {
 bool is_identity(ByteSpan text) { return as_text(text).find("coppice-identity ") != std::string_view::npos; }
 
 bool file_exists(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   return stat(path.c_str(), &st) == 0;
 }
 
@@ -42,7 +42,8 @@ std::uint32_t hinted_epoch(storage::ObjectStore& store) {
   const auto listed = store.list("roster/", [&](const storage::ObjectInfo& info) -> Result<> {
     std::uint32_t version = 0;
     const std::string_view digits = std::string_view(info.name).substr(7);
-    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string_view::npos) return {};
+    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string_view::npos)
+      return {};
     for (const char c : digits) version = version * 10 + static_cast<std::uint32_t>(c - '0');
     newest = std::max(newest.value_or(0), version);
     return {};
@@ -57,13 +58,15 @@ std::uint32_t hinted_epoch(storage::ObjectStore& store) {
 }
 
 // Opens the first slot that the credential fits. `what` names the credential in errors.
-Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Credential& credential, const AccessOptions& options,
-                                     std::string_view what) {
+Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Credential& credential,
+                                     const AccessOptions& options, std::string_view what) {
   auto objects = TRY(list_slots(store));
-  // A slot of an epoch that the roster does not know yet was left by a rotation that was cut short: the one before it is good.
+  // A slot of an epoch that the roster does not know yet was left by a rotation that was cut short: the one before it
+  // is good.
   const std::uint32_t epoch = hinted_epoch(store);
-  std::stable_partition(objects.begin(), objects.end(), [&](const SlotObject& object) { return object.epoch <= epoch; });
-  std::vector<format::MemberId> tried;   // an older slot of the same member opens no better
+  std::stable_partition(objects.begin(), objects.end(),
+                        [&](const SlotObject& object) { return object.epoch <= epoch; });
+  std::vector<format::MemberId> tried;  // an older slot of the same member opens no better
   std::optional<Error> denied, broken;
   for (const auto& object : objects) {
     if (std::find(tried.begin(), tried.end(), object.member) != tried.end()) continue;
@@ -77,8 +80,10 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
       const std::uint64_t cost = static_cast<std::uint64_t>(slot->argon2_memory_kib) << 10;
       if (cost > options.memory_bytes / 4 * 3) {
         if (!denied) {
-          denied = Error(ErrorKind::kExhausted, fmt::format("a passphrase costs {} of memory here, too much for --memory-max {}; a key file costs none",
-                                                            render_size(cost), render_size(options.memory_bytes)));
+          denied = Error(
+              ErrorKind::kExhausted,
+              fmt::format("a passphrase costs {} of memory here, too much for --memory-max {}; a key file costs none",
+                          render_size(cost), render_size(options.memory_bytes)));
         }
         continue;
       }
@@ -95,43 +100,53 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
   }
   if (denied) return std::unexpected(std::move(*denied));
   if (broken) return std::unexpected(std::move(*broken));
-  return fail(ErrorKind::kDenied, fmt::format("{} fits no key slot of this vault (was it removed, or is this another vault's?)", what));
+  return fail(ErrorKind::kDenied,
+              fmt::format("{} fits no key slot of this vault (was it removed, or is this another vault's?)", what));
 }
 
-Result<keys::KeyBundle> open_by_file(storage::ObjectStore& store, const std::string& path, const keys::TrustAnchor& claimed,
-                                     const AccessOptions& options) {
-  struct stat st {};
+Result<keys::KeyBundle> open_by_file(storage::ObjectStore& store, const std::string& path,
+                                     const keys::TrustAnchor& claimed, const AccessOptions& options) {
+  struct stat st{};
   if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) {
-    return fail(ErrorKind::kDenied, fmt::format("{} can be read by others (mode {:o}): a key is for its owner alone; chmod 600 it", path, st.st_mode & 0777));
+    return fail(ErrorKind::kDenied,
+                fmt::format("{} can be read by others (mode {:o}): a key is for its owner alone; chmod 600 it", path,
+                            st.st_mode & 0777));
   }
   const crypto::SecretBytes text = TRY(read_secret_file(path));
   if (is_identity(text.view())) {
     auto identity = TRY(within(keys::parse_identity(text.view()), path));
     if (options.fingerprint.empty()) {
-      return fail(ErrorKind::kInvalid, "an identity file does not say which vault to trust: give --fingerprint, from the recovery sheet or 'coppice key list'");
+      return fail(ErrorKind::kInvalid,
+                  "an identity file does not say which vault to trust: give --fingerprint, from the recovery sheet or "
+                  "'coppice key list'");
     }
     return within(open_by_slot(store, keys::Recipient{std::move(identity), claimed}, options, "this identity"), path);
   }
   auto file = TRY(within(keys::parse_key_file(text.view()), path));
   if (file.anchor.vault != claimed.vault) {
-    return fail(ErrorKind::kDenied, fmt::format("{} is a key to vault {}, and this is vault {}", path, render_hex(file.anchor.vault), render_hex(claimed.vault)));
+    return fail(ErrorKind::kDenied, fmt::format("{} is a key to vault {}, and this is vault {}", path,
+                                                render_hex(file.anchor.vault), render_hex(claimed.vault)));
   }
   if (file.anchor.owner != claimed.owner) {
-    return fail(ErrorKind::kUnauthentic, fmt::format("vault.json names another owner than {}: the vault was tampered with or exchanged", path));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("vault.json names another owner than {}: the vault was tampered with or exchanged", path));
   }
   return within(open_by_slot(store, std::move(file), options, "this key file"), path);
 }
 
-Result<keys::KeyBundle> open_by_passphrase(storage::ObjectStore& store, crypto::SecretBytes text, const AccessOptions& options) {
+Result<keys::KeyBundle> open_by_passphrase(storage::ObjectStore& store, crypto::SecretBytes text,
+                                           const AccessOptions& options) {
   return open_by_slot(store, keys::Passphrase{std::move(text)}, options, "the passphrase");
 }
 
-Result<keys::KeyBundle> open_credential(storage::ObjectStore& store, const AccessOptions& options, const Environment& environment,
-                                        const Places& places, const keys::TrustAnchor& claimed) {
+Result<keys::KeyBundle> open_credential(storage::ObjectStore& store, const AccessOptions& options,
+                                        const Environment& environment, const Places& places,
+                                        const keys::TrustAnchor& claimed) {
   if (!options.key_file.empty()) return open_by_file(store, options.key_file, claimed, options);
   if (!options.recovery_sheet.empty()) {
     const keys::RecoverySheet sheet = TRY(read_recovery_sheet(options.recovery_sheet, claimed));
-    return keys::bundle_from_root(sheet.root, sheet.vault, keys::kFirstEpoch);   // opening the vault derives the later ones
+    return keys::bundle_from_root(sheet.root, sheet.vault,
+                                  keys::kFirstEpoch);  // opening the vault derives the later ones
   }
   if (!options.passphrase_file.empty()) {
     auto text = TRY(read_passphrase_file(options.passphrase_file));
@@ -158,7 +173,8 @@ Result<keys::KeyBundle> open_credential(storage::ObjectStore& store, const Acces
 Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store) {
   auto bytes = store.get(format::kVaultObject, format::kControlObjectBytesMax);
   if (!bytes) {
-    if (bytes.error().kind() == ErrorKind::kNotFound) return fail(ErrorKind::kNotFound, fmt::format("there is no vault at {}", store.describe()));
+    if (bytes.error().kind() == ErrorKind::kNotFound)
+      return fail(ErrorKind::kNotFound, fmt::format("there is no vault at {}", store.describe()));
     return std::unexpected(std::move(bytes).error());
   }
   const auto parsed = nlohmann::json::parse(as_text(*bytes), nullptr, false);
@@ -167,9 +183,11 @@ Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store) {
   };
   if (!parsed.is_object()) return corrupt("not a JSON object");
   const auto version = parsed.find("version");
-  if (version != parsed.end() && version->is_number_unsigned() && version->get<std::uint64_t>() > format::kFormatVersion) {
-    return fail(ErrorKind::kUnsupported, fmt::format("{} is a vault of format {}; this program knows formats up to {}", store.describe(),
-                                                     version->get<std::uint64_t>(), format::kFormatVersion));
+  if (version != parsed.end() && version->is_number_unsigned() &&
+      version->get<std::uint64_t>() > format::kFormatVersion) {
+    return fail(ErrorKind::kUnsupported,
+                fmt::format("{} is a vault of format {}; this program knows formats up to {}", store.describe(),
+                            version->get<std::uint64_t>(), format::kFormatVersion));
   }
   keys::TrustAnchor anchor;
   const auto field = [&](const char* name, MutableByteSpan into) {
@@ -202,7 +220,8 @@ Result<std::vector<SlotObject>> list_slots(storage::ObjectStore& store) {
     std::copy(member->begin(), member->end(), object.member.begin());
     if (dot != std::string_view::npos) {
       const std::string_view digits = text.substr(dot + 1);
-      if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string_view::npos) return {};
+      if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string_view::npos)
+        return {};
       for (const char c : digits) object.epoch = object.epoch * 10 + static_cast<std::uint32_t>(c - '0');
     }
     if (slot_object_name(object.member, object.epoch) != object.name) return {};
@@ -218,17 +237,23 @@ Result<std::vector<SlotObject>> list_slots(storage::ObjectStore& store) {
 Result<format::KeySlot> read_slot(storage::ObjectStore& store, const SlotObject& object) {
   const Bytes bytes = TRY(within(store.get(object.name, format::kControlObjectBytesMax), object.name));
   auto slot = TRY(within(format::decode_key_slot(bytes), object.name));
-  if (slot.member != object.member) return fail(ErrorKind::kCorrupt, fmt::format("{}: holds another member's slot", object.name));
+  if (slot.member != object.member)
+    return fail(ErrorKind::kCorrupt, fmt::format("{}: holds another member's slot", object.name));
   return slot;
+}
+
+Result<keys::RecoverySheet> parse_recovery_sheet(ByteSpan text, const keys::TrustAnchor& claimed) {
+  auto sheet = TRY(keys::parse_recovery_words(text, claimed.vault));
+  if (crypto::ed25519_public(keys::derive_owner_seed(sheet.root, sheet.vault)) != claimed.owner) {
+    return fail(ErrorKind::kUnauthentic,
+                "the words are whole, but this sheet's owner is not the one that vault.json names");
+  }
+  return sheet;
 }
 
 Result<keys::RecoverySheet> read_recovery_sheet(const std::string& path, const keys::TrustAnchor& claimed) {
   const crypto::SecretBytes text = TRY(read_secret_file(path));
-  auto sheet = TRY(within(keys::parse_recovery_words(text.view(), claimed.vault), path));
-  if (crypto::ed25519_public(keys::derive_owner_seed(sheet.root, sheet.vault)) != claimed.owner) {
-    return fail(ErrorKind::kUnauthentic, fmt::format("{}: this sheet's owner is not the one that vault.json names", path));
-  }
-  return sheet;
+  return within(parse_recovery_sheet(text.view(), claimed), path);
 }
 
 Result<OpenedVault> open_store(const AccessOptions& options, const Environment& environment, bool is_root) {
@@ -237,7 +262,8 @@ Result<OpenedVault> open_store(const AccessOptions& options, const Environment& 
   opened.location = TRY(choose_vault(options.vault, environment, opened.places));
   auto store = storage::open_directory_store(opened.location);
   if (!store) {
-    if (store.error().kind() == ErrorKind::kNotFound) return fail(ErrorKind::kNotFound, fmt::format("there is no vault at {}", opened.location));
+    if (store.error().kind() == ErrorKind::kNotFound)
+      return fail(ErrorKind::kNotFound, fmt::format("there is no vault at {}", opened.location));
     return std::unexpected(std::move(store).error());
   }
   opened.store = std::move(*store);
@@ -248,15 +274,17 @@ Result<OpenedVault> open_vault(const AccessOptions& options, const Environment& 
   OpenedVault opened = TRY(open_store(options, environment, is_root));
   const keys::TrustAnchor claimed = TRY(read_claimed_anchor(*opened.store));
   if (!options.fingerprint.empty() && !keys::fingerprint_matches(claimed, options.fingerprint)) {
-    return fail(ErrorKind::kUnauthentic, fmt::format("{} has the fingerprint {}, not the one given: this is not the vault you mean", opened.location,
-                                                     keys::render_fingerprint(claimed)));
+    return fail(ErrorKind::kUnauthentic,
+                fmt::format("{} has the fingerprint {}, not the one given: this is not the vault you mean",
+                            opened.location, keys::render_fingerprint(claimed)));
   }
   keys::KeyBundle bundle = TRY(open_credential(*opened.store, options, environment, opened.places, claimed));
   if (options.owner && bundle.role != format::Role::kOwner) {
-    return fail(ErrorKind::kDenied, fmt::format("this needs the owner's key, and the one given is a {}'s", keys::role_name(bundle.role)));
+    return fail(ErrorKind::kDenied,
+                fmt::format("this needs the owner's key, and the one given is a {}'s", keys::role_name(bundle.role)));
   }
-  opened.vault = TRY(vault::Vault::open(*opened.store, std::move(bundle), opened.places.state_directory, platform::system_clock(),
-                                        platform::system_entropy()));
+  opened.vault = TRY(vault::Vault::open(*opened.store, std::move(bundle), opened.places.state_directory,
+                                        platform::system_clock(), platform::system_entropy()));
   return opened;
 }
 

@@ -208,11 +208,13 @@ Result<> WriterState::adopt(std::vector<Journal> orphans) {
 
 // Seals what is half full and waits until every pack is stored. Ends the threads.
 Result<> WriterState::flush() {
-  for (PlainBlockPtr& block : packer.take_partial()) submit({.chunk = {}, .ticket = nullptr, .block = std::move(block)});
-  {
+  const auto settle = [this] {
     MutexLock lock(mutex);
     while (in_flight > 0 && !failure) progress.wait(mutex);
-  }
+  };
+  settle();   // a chunk still being hashed would begin another block after we took the half-full ones
+  for (PlainBlockPtr& block : packer.take_partial()) submit({.chunk = {}, .ticket = nullptr, .block = std::move(block)});
+  settle();
   if (!failed)
     for (OpenPackPtr& pack : packer.close_packs()) hand_on(std::move(pack));
   jobs.close();
@@ -275,11 +277,13 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
       }));
 
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  // A worker's share: plaintext, compressed, sealed and decoded copies of one block and a compressor; packs take the rest.
-  constexpr std::uint64_t kWorkerBytes = 14u << 20;
+  // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it; eight
+  // more chunks wait for anybody. Packs take the rest: one being filled, one waiting, one being stored, two buffers kept.
+  constexpr std::uint64_t kWorkerBytes = 18u << 20, kWaitingBytes = 8 * format::kChunkBytesMax;
   unsigned workers = options.workers ? options.workers : cores;
   workers = std::clamp<unsigned>(static_cast<unsigned>(options.memory_bytes / 2 / kWorkerBytes), 1, workers);
-  const PackerLimits limits{.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - workers * kWorkerBytes) / 5, 4u << 20, 32u << 20),
+  const std::uint64_t taken = std::min(options.memory_bytes, workers * kWorkerBytes + kWaitingBytes);
+  const PackerLimits limits{.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
                             .compression_level = options.compression_level, .verify = options.verify};
 
   const crypto::Key ephemeral = random_key(vault.entropy());

@@ -5,7 +5,8 @@ tools=$(dirname "$coppice")
 work=$(mktemp -d "${TMPDIR:-/tmp}/coppice-functional-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 unset COPPICE_PASSPHRASE_FILE
-export HOME="$work/home" XDG_CONFIG_HOME="$work/home/config" XDG_STATE_HOME="$work/home/state" COPPICE_VAULT="$work/vault"
+# Root too keeps its keys and state in there, not in /etc and /var/lib.
+export HOME="$work/home" COPPICE_CONFIG_DIR="$work/home/config" COPPICE_STATE_DIR="$work/home/state" COPPICE_VAULT="$work/vault"
 mkdir -p "$HOME"
 (umask 077; echo "a passphrase of some length" > "$work/passphrase")
 

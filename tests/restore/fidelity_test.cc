@@ -1,5 +1,5 @@
-// Goal: what is restored is what was there, judged by a comparer that shares no code with us; doing it again changes nothing; and doing it
-// again over a tree that was changed brings it back.
+// Goal: what is restored is what was there, judged by a comparer that shares no code with us; doing it again changes
+// nothing; and doing it again over a tree that was changed brings it back.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -109,8 +109,9 @@ TEST_F(Fidelity, ADamagedTreeIsMended) {
   write_text(t + "fifo", "no fifo");
   ASSERT_EQ(rmdir((t + "empty\nodd").c_str()), 0);
   write_text(t + "empty\nodd", "a file where a directory was");
-  ASSERT_EQ(unlink((t + "hole-middle").c_str()), 0);   // of several names
-  if (setxattr((t + "xattr-large").c_str(), "user.stranger", "x", 1, 0) != 0) GTEST_LOG_(INFO) << "no user attributes here";
+  ASSERT_EQ(unlink((t + "hole-middle").c_str()), 0);  // of several names
+  if (setxattr((t + "xattr-large").c_str(), "user.stranger", "x", 1, 0) != 0)
+    GTEST_LOG_(INFO) << "no user attributes here";
   setxattr((t + "empty-acl").c_str(), "user.stranger", "x", 1, 0);
   Restoring again(v);
   auto report = again(body, {.target = temp / "target", .workers = 2});
@@ -129,9 +130,13 @@ TEST_F(Fidelity, ManySeeds) {
     TestVault own(s);
     make_tree(s, here / "source", {.directories = 8, .deep = false, .large = s % 2 == 0});
     const auto snapshot = plant(own, tree_of(here.path(), "source"),
-                                {.chunk_bytes = 5000 + s % 3 * 30000, .group_bytes = 9000, .leaf_entries_max = 1 + s % 20, .inline_slices_max = s % 5});
+                                {.chunk_bytes = 5000 + s % 3 * 30000,
+                                 .group_bytes = 9000,
+                                 .leaf_entries_max = 1 + s % 20,
+                                 .inline_slices_max = s % 5});
     Restoring restore(own);
-    auto report = restore(snapshot, {.target = here / "target", .workers = static_cast<unsigned>(1 + s % 4), .memory_bytes = 8u << 20});
+    auto report = restore(
+        snapshot, {.target = here / "target", .workers = static_cast<unsigned>(1 + s % 4), .memory_bytes = 8u << 20});
     ASSERT_OK(report);
     EXPECT_EQ(report->failed, 0u) << all_warnings(*report);
     expect_same(here / "source", here / "target/source");

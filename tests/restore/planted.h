@@ -1,7 +1,8 @@
-// Snapshots made of values, and of directories on disk, without the capture layer: a tree of nodes goes into a vault in memory.
+// Snapshots made of values, and of directories on disk, without the capture layer: a tree of nodes goes into a vault in
+// memory.
 //
-// Small contents are grouped into shared chunks, larger ones cut at a fixed length, and long slice lists get extent pages, so that all forms
-// of a file's content come up.
+// Small contents are grouped into shared chunks, larger ones cut at a fixed length, and long slice lists get extent
+// pages, so that all forms of a file's content come up.
 #pragma once
 
 #include <dirent.h>
@@ -22,7 +23,7 @@
 
 namespace coppice::testing {
 
-struct Run {   // the rest of a content is holes
+struct Run {  // the rest of a content is holes
   std::uint64_t offset = 0;
   std::string bytes;
 };
@@ -31,7 +32,7 @@ struct Node {
   format::Entry entry;
   std::vector<Run> content;
   std::vector<Node> children;
-  std::string forged_name;   // as long as the name: stands in its place in the page, against the rules
+  std::string forged_name;  // as long as the name: stands in its place in the page, against the rules
 
   Node& add(Node child) {
     children.push_back(std::move(child));
@@ -41,7 +42,11 @@ struct Node {
 
 inline Node directory_node(std::string name, std::vector<Node> children = {}) {
   Node node;
-  node.entry = {.name = std::move(name), .type = format::EntryType::kDirectory, .mode = 0755, .mtime = {1'600'000'000, 5}, .atime = {1'600'000'001, 6}};
+  node.entry = {.name = std::move(name),
+                .type = format::EntryType::kDirectory,
+                .mode = 0755,
+                .mtime = {1'600'000'000, 5},
+                .atime = {1'600'000'001, 6}};
   node.entry.owner.uid = geteuid();
   node.entry.owner.gid = getegid();
   node.children = std::move(children);
@@ -50,7 +55,11 @@ inline Node directory_node(std::string name, std::vector<Node> children = {}) {
 
 inline Node file_node(std::string name, std::string content) {
   Node node;
-  node.entry = {.name = std::move(name), .mode = 0644, .size = content.size(), .mtime = {1'500'000'000, 123'456'789}, .atime = {1'500'000'001, 1}};
+  node.entry = {.name = std::move(name),
+                .mode = 0644,
+                .size = content.size(),
+                .mtime = {1'500'000'000, 123'456'789},
+                .atime = {1'500'000'001, 1}};
   node.entry.owner.uid = geteuid();
   node.entry.owner.gid = getegid();
   if (!content.empty()) node.content.push_back({0, std::move(content)});
@@ -66,8 +75,8 @@ inline Node symlink_node(std::string name, std::string target) {
 }
 
 struct PlantOptions {
-  std::size_t chunk_bytes = 100'000;     // files are cut at this length
-  std::size_t group_bytes = 60'000;      // small files share a chunk up to this
+  std::size_t chunk_bytes = 100'000;  // files are cut at this length
+  std::size_t group_bytes = 60'000;   // small files share a chunk up to this
   std::size_t leaf_entries_max = 100;
   std::size_t inline_slices_max = format::kSlicesInlineMax;
 };
@@ -93,7 +102,7 @@ class Planter {
  private:
   struct Staged {
     std::uint64_t length = 0;
-    vault::ChunkTicketPtr ticket;   // null: a hole
+    vault::ChunkTicketPtr ticket;  // null: a hole
     std::uint32_t offset = 0;
   };
 
@@ -149,7 +158,9 @@ class Planter {
         entry.extents = write_extents(it->second);
       } else if (it != staged_.end()) {
         for (const Staged& s : it->second)
-          entry.slices.push_back({.chunk = s.ticket ? leaf.add_chunk(refer(s)) : format::Slice::kHole, .offset = s.offset, .length = s.length});
+          entry.slices.push_back({.chunk = s.ticket ? leaf.add_chunk(refer(s)) : format::Slice::kHole,
+                                  .offset = s.offset,
+                                  .length = s.length});
       }
       staged_.erase(&node);
       std::ranges::sort(entry.xattrs, {}, [](const format::Xattr& x) { return x.name; });
@@ -208,9 +219,12 @@ class Planter {
 
 inline void count(const Node& node, format::SnapshotBody& body) {
   for (const Node& child : node.children) {
-    if (child.entry.type == format::EntryType::kFile) ++body.files, body.bytes += child.entry.size;
-    else if (child.entry.type == format::EntryType::kDirectory) ++body.directories;
-    else ++body.others;
+    if (child.entry.type == format::EntryType::kFile)
+      ++body.files, body.bytes += child.entry.size;
+    else if (child.entry.type == format::EntryType::kDirectory)
+      ++body.directories;
+    else
+      ++body.others;
     count(child, body);
   }
 }
@@ -248,7 +262,8 @@ inline void read_content(int dir, const std::string& name, Node& node) {
   CHECK(fd >= 0);
   int flags = 0;
   if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0)
-    node.entry.flags = static_cast<unsigned>(flags) & (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL);
+    node.entry.flags =
+        static_cast<unsigned>(flags) & (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL);
   off_t at = 0;
   const auto size = static_cast<off_t>(node.entry.size);
   while (at < size) {
@@ -264,7 +279,7 @@ inline void read_content(int dir, const std::string& name, Node& node) {
 }
 
 inline Node node_of(int dir, const std::string& name) {
-  struct stat st{};
+  struct stat st {};
   CHECK(fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0);
   Node node;
   format::Entry& e = node.entry;
@@ -306,9 +321,14 @@ inline Node node_of(int dir, const std::string& name) {
       e.type = S_ISCHR(st.st_mode) ? EntryType::kCharDevice : EntryType::kBlockDevice;
       e.rdev = st.st_rdev;
       break;
-    case S_IFIFO: e.type = EntryType::kFifo; break;
-    case S_IFSOCK: e.type = EntryType::kSocket; break;
-    default: CHECK(false);
+    case S_IFIFO:
+      e.type = EntryType::kFifo;
+      break;
+    case S_IFSOCK:
+      e.type = EntryType::kSocket;
+      break;
+    default:
+      CHECK(false);
   }
   return node;
 }
@@ -362,18 +382,19 @@ inline void write_text(const std::string& path, std::string_view text) {
 }
 
 inline bool exists(const std::string& path) {
-  struct stat st{};
+  struct stat st {};
   return lstat(path.c_str(), &st) == 0;
 }
 
 inline struct stat stat_of(const std::string& path) {
-  struct stat st{};
+  struct stat st {};
   EXPECT_EQ(lstat(path.c_str(), &st), 0) << path << ": " << std::strerror(errno);
   return st;
 }
 
 inline void set_mtime(const std::string& path, const Timestamp& t) {
-  const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, {.tv_sec = t.seconds, .tv_nsec = static_cast<long>(t.nanoseconds)}};
+  const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+                             {.tv_sec = t.seconds, .tv_nsec = static_cast<long>(t.nanoseconds)}};
   CHECK(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
 }
 

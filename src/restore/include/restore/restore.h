@@ -1,9 +1,9 @@
 // Bringing files back: a snapshot, or a part of it, onto a directory.
 //
-// The tree is walked in order; files are collected into windows; each window's chunks are read block by block in storage order, by
-// several threads, and written straight to their places. A window is bounded in memory, so the whole is, whatever the size of the
-// snapshot. Nothing is ever written outside the target, whatever the tree says or other users do meanwhile: every path component is
-// opened with O_NOFOLLOW from its parent's descriptor.
+// The tree is walked in order; files are collected into windows; each window's chunks are read block by block in
+// storage order, by several threads, and written straight to their places. A window is bounded in memory, so the whole
+// is, whatever the size of the snapshot. Nothing is ever written outside the target, whatever the tree says or other
+// users do meanwhile: every path component is opened with O_NOFOLLOW from its parent's descriptor.
 #pragma once
 
 #include <atomic>
@@ -17,19 +17,21 @@
 namespace coppice::restore {
 
 struct RestoreOptions {
-  std::string target;                      // directory; made when missing. "/" restores in place
-  std::string sub_path;                    // "" : recreate full paths under target; else: this directory's contents (or this one file) go into target
-  std::vector<std::string> patterns;       // gitignore syntax against the full path in the snapshot; empty: everything. Parents of a match are made too
+  std::string target;    // directory; made when missing. "/" restores in place
+  std::string sub_path;  // "" : recreate full paths under target; else: this directory's contents (or this one file) go
+                         // into target
+  std::vector<std::string> patterns;  // gitignore syntax against the full path in the snapshot; empty: everything.
+                                      // Parents of a match are made too
   bool overwrite_newer = true;
-  bool verify = false;                     // re-read what was written and compare with the chunk ids
-  bool dry_run = false;                    // count only
-  unsigned workers = 0;                    // 0: by the machine
+  bool verify = false;   // re-read what was written and compare with the chunk ids
+  bool dry_run = false;  // count only
+  unsigned workers = 0;  // 0: by the machine
   std::uint64_t memory_bytes = 160ull << 20;
 };
 
-struct RestoreProgress {                   // live counters, for a display
-  std::atomic<std::uint64_t> files_total{0}, bytes_total{0};      // from the snapshot's body when whole
-  std::atomic<std::uint64_t> files{0}, bytes{0}, skipped{0};      // skipped: already right
+struct RestoreProgress {                                      // live counters, for a display
+  std::atomic<std::uint64_t> files_total{0}, bytes_total{0};  // from the snapshot's body when whole
+  std::atomic<std::uint64_t> files{0}, bytes{0}, skipped{0};  // skipped: already right
 };
 
 struct RestoreWarning {
@@ -39,19 +41,20 @@ struct RestoreWarning {
 
 struct RestoreReport {
   std::uint64_t files = 0, directories = 0, others = 0, bytes = 0, skipped = 0, verified = 0;
-  std::uint64_t failed = 0;                // entries that are not there, or not right
-  std::vector<RestoreWarning> warnings;    // the first 1000
+  std::uint64_t failed = 0;              // entries that are not there, or not right
+  std::vector<RestoreWarning> warnings;  // the first 1000
   std::uint64_t warnings_total = 0;
 };
 
-// Damage to one block fails the files that need it (named in the warnings) and no others. An error is returned only when nothing could be
-// done, or on cancel.
-Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format::SnapshotBody& body, const RestoreOptions& options,
-                                       RestoreProgress& progress, const CancelToken& cancel);
+// Damage to one block fails the files that need it (named in the warnings) and no others. An error is returned only
+// when nothing could be done, or on cancel.
+Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format::SnapshotBody& body,
+                                       const RestoreOptions& options, RestoreProgress& progress,
+                                       const CancelToken& cancel);
 
 // The snapshot (or a part) as a tar stream (pax, libarchive) on `fd`.
-Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::SnapshotBody& body, std::string_view sub_path, int fd,
-                                RestoreProgress& progress, const CancelToken& cancel);
+Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::SnapshotBody& body, std::string_view sub_path,
+                                int fd, RestoreProgress& progress, const CancelToken& cancel);
 // One file's content on `fd`.
 Result<> write_content(vault::ChunkReader& reader, const vault::FoundEntry& file, int fd, const CancelToken& cancel);
 

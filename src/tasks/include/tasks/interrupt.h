@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM: the first asks the work to stop where it is safe, the second ends the process at once with status 130.
+// SIGINT and SIGTERM: the first asks the work to stop where it is safe, the second ends the process at once with status
+// 130.
 #pragma once
 
 #include <string_view>
@@ -10,8 +11,9 @@ namespace coppice::tasks {
 // One at a time in a process. While it lives, the first signal cancels `token` and writes `message` to standard error.
 class InterruptGuard {
  public:
-  InterruptGuard(CancelToken& token, std::string_view message);   // `message` must outlive the guard; it should end in a line end
-  ~InterruptGuard();                                              // the default dispositions are back
+  InterruptGuard(CancelToken& token,
+                 std::string_view message);  // `message` must outlive the guard; it should end in a line end
+  ~InterruptGuard();                         // the default dispositions are back
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 };

@@ -1,7 +1,7 @@
 // The owner's work on keys: making a vault with its first holders, adding and removing holders, rotating the data key.
 //
-// Every change is one new roster version, put last: until it stands, nothing has changed; what was put before it is inert. So each
-// of these can be cut short anywhere and run again.
+// Every change is one new roster version, put last: until it stands, nothing has changed; what was put before it is
+// inert. So each of these can be cut short anywhere and run again.
 #pragma once
 
 #include <optional>
@@ -15,25 +15,25 @@
 
 namespace coppice::tasks {
 
-// A member's signing seed comes from the root seed, so that the owner can renew its slot without asking it: HKDF-SHA-256(root, salt =
-// vault id, "coppice 1 member signing " | member id in hexadecimal).
+// A member's signing seed comes from the root seed, so that the owner can renew its slot without asking it:
+// HKDF-SHA-256(root, salt = vault id, "coppice 1 member signing " | member id in hexadecimal).
 crypto::Key derive_signing_seed(const crypto::Key& root, const format::VaultId& vault, const format::MemberId& member);
 
 // ---- a new vault ----
 
 struct InitRequest {
-  std::string location;               // absolute; made when missing, must be empty
+  std::string location;  // absolute; made when missing, must be empty
   crypto::SecretBytes passphrase;
   crypto::Argon2Cost cost;
   format::Role host_role = format::Role::kReader;
-  std::string host_name;              // of the host's member
-  std::string keys_directory;         // the host's key file goes here, named by the vault id
-  std::string recovery_file;          // made, 0600; empty: the caller shows the sheet
+  std::string host_name;       // of the host's member
+  std::string keys_directory;  // the host's key file goes here, named by the vault id
+  std::string recovery_file;   // made, 0600; empty: the caller shows the sheet
 };
 struct InitResult {
   keys::TrustAnchor anchor;
-  std::string key_file;               // where it was written
-  crypto::SecretBytes sheet;          // the recovery sheet's text
+  std::string key_file;       // where it was written
+  crypto::SecretBytes sheet;  // the recovery sheet's text
 };
 // kConflict when something is there already. On any failure what was made is taken away again, unless another made it.
 Result<InitResult> init_vault(const InitRequest& request, const platform::Clock& clock, platform::Entropy& entropy);
@@ -49,16 +49,17 @@ struct NewMember {
   };
   std::variant<crypto::SecretBytes, ByKeyFile, format::PublicKey> by;
 };
-// The vault must have been opened by the owner. kConflict: the key file's path is taken, or another changed the roster meanwhile.
+// The vault must have been opened by the owner. kConflict: the key file's path is taken, or another changed the roster
+// meanwhile.
 Result<format::Member> add_member(const vault::Vault& vault, NewMember member, crypto::Argon2Cost cost);
 
 // Revokes the living member of that name from the next session on and takes its slots out of the vault.
 Result<format::Member> remove_member(const vault::Vault& vault, std::string_view name);
 
 struct Rotation {
-  std::uint32_t epoch = 0;                  // the new one
-  std::vector<std::string> renewed;         // members that got the new key
-  std::vector<std::string> without_slot;    // living members whose slot is not in the vault: they cannot open it
+  std::uint32_t epoch = 0;                // the new one
+  std::vector<std::string> renewed;       // members that got the new key
+  std::vector<std::string> without_slot;  // living members whose slot is not in the vault: they cannot open it
 };
 // A new data key for all living members; no passphrase is asked for. Old data stays readable with the old keys.
 Result<Rotation> rotate_epoch(const vault::Vault& vault);

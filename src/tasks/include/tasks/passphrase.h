@@ -1,5 +1,5 @@
-// Where a passphrase comes from: a file, or the terminal with echo off. Never an argument, never the environment's value: both can be
-// read by others on the host.
+// Where a passphrase comes from: a file, or the terminal with echo off. Never an argument, never the environment's
+// value: both can be read by others on the host.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@ namespace coppice::tasks {
 
 inline constexpr std::size_t kPassphraseBytesMax = 4096, kPassphraseBytesShort = 12;
 
-// The first line of the file, without its line end. kInvalid when empty or longer than kPassphraseBytesMax. "-" is standard input.
+// The first line of the file, without its line end. kInvalid when empty or longer than kPassphraseBytesMax. "-" is
+// standard input.
 Result<crypto::SecretBytes> read_passphrase_file(const std::string& path);
 
 // Asks on /dev/tty with echo off. kNotFound when there is no terminal; kCancelled on Ctrl-C or end of input.

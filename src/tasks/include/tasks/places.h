@@ -1,4 +1,5 @@
-// Where this program keeps its things on a host: configuration, key files, local state. Pure: the environment arrives as a function.
+// Where this program keeps its things on a host: configuration, key files, local state. Pure: the environment arrives
+// as a function.
 #pragma once
 
 #include <functional>
@@ -15,8 +16,8 @@ Environment process_environment();
 // root: /etc/coppice and /var/lib/coppice. Anyone else: coppice/ below XDG_CONFIG_HOME (~/.config) and XDG_STATE_HOME
 // (~/.local/state). COPPICE_CONFIG_DIR and COPPICE_STATE_DIR replace either, for anyone.
 struct Places {
-  std::string config_directory;   // 0700 when we make it
-  std::string state_directory;    // 0700; local state of all vaults, one directory each below it
+  std::string config_directory;  // 0700 when we make it
+  std::string state_directory;   // 0700; local state of all vaults, one directory each below it
   std::string config_file() const { return config_directory + "/coppice.toml"; }
   std::string keys_directory() const { return config_directory + "/keys"; }
   std::string key_file(const std::string& vault_id_hex) const { return keys_directory() + "/" + vault_id_hex + ".key"; }
@@ -24,7 +25,7 @@ struct Places {
 Result<Places> find_places(const Environment& environment, bool is_root);
 
 struct Configuration {
-  std::string vault;              // empty: not set
+  std::string vault;  // empty: not set
 };
 // Of a missing file: an empty configuration. An unknown setting is kInvalid: a misspelt one must not be passed over.
 Result<Configuration> read_configuration(const std::string& path);

@@ -1,4 +1,5 @@
-// What a person sees while something long runs: one line on the terminal, redrawn; or, for programs, JSON lines. Nothing in a pipe.
+// What a person sees while something long runs: one line on the terminal, redrawn; or, for programs, JSON lines.
+// Nothing in a pipe.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace coppice::tasks {
 
 struct ProgressSample {
   std::uint64_t files = 0, bytes = 0;
-  std::uint64_t files_total = 0, bytes_total = 0;   // as far as known
-  bool total_known = false;                         // false: still counting, so no share and no time left
+  std::uint64_t files_total = 0, bytes_total = 0;  // as far as known
+  bool total_known = false;                        // false: still counting, so no share and no time left
 };
 
 // The rate over the last seconds, so that a slow start or a stall does not weigh for ever. Fed a few times a second.
@@ -39,8 +40,8 @@ enum class ProgressMode { kNone, kTerminal, kJson };
 // Terminal when standard error is one and nothing asks for quiet.
 ProgressMode choose_progress_mode(bool json, bool quiet);
 
-// Shows `sample()` from its own thread (5 times a second on a terminal, twice as JSON) until it is destroyed, when the line is wiped away.
-// `sample` must be safe to call from that thread.
+// Shows `sample()` from its own thread (5 times a second on a terminal, twice as JSON) until it is destroyed, when the
+// line is wiped away. `sample` must be safe to call from that thread.
 class ProgressDisplay {
  public:
   ProgressDisplay(ProgressMode mode, std::function<ProgressSample()> sample);

@@ -11,20 +11,20 @@ namespace coppice::tasks {
 
 // "4096", "256K", "256M", "1G", "2T" (times 1024), also "256MiB"; "256MB" counts in thousands. Case does not matter.
 Result<std::uint64_t> parse_size(std::string_view text);
-std::string render_size(std::uint64_t bytes);          // "1.32 GB", "46.1 MB", "532 B": three digits, units of 1000
-std::string render_count(std::uint64_t n);             // "78,611"
-std::string render_seconds(double seconds);            // "2.3 s", "4 min 12 s", "3 h 20 min"
-std::string render_remaining(double seconds);          // "0:12", "1:04:00": for a clock that counts down
+std::string render_size(std::uint64_t bytes);  // "1.32 GB", "46.1 MB", "532 B": three digits, units of 1000
+std::string render_count(std::uint64_t n);     // "78,611"
+std::string render_seconds(double seconds);    // "2.3 s", "4 min 12 s", "3 h 20 min"
+std::string render_remaining(double seconds);  // "0:12", "1:04:00": for a clock that counts down
 
-// How one ceiling for the whole process is shared out. What the structures below do not take is for code, stacks, buffers in flight and
-// the allocator.
+// How one ceiling for the whole process is shared out. What the structures below do not take is for code, stacks,
+// buffers in flight and the allocator.
 struct MemoryShares {
   std::uint64_t writer = 0;         // vault::WriterOptions::memory_bytes
   std::uint64_t reader_cache = 0;   // opened blocks kept by commands that read trees only
   std::uint64_t restore_cache = 0;  // the same beside a restore plan
   std::uint64_t restore_plan = 0;   // restore::RestoreOptions::memory_bytes
 };
-inline constexpr std::uint64_t kMemoryBytesDefault = 256ull << 20, kMemoryBytesMin = 64ull << 20;
+inline constexpr std::uint64_t kMemoryBytesDefault = 256ull << 20, kMemoryBytesMin = 128ull << 20;
 MemoryShares share_memory(std::uint64_t ceiling_bytes);
 
 }  // namespace coppice::tasks

@@ -1,4 +1,5 @@
-// How a person names a snapshot, and a place in it: "3fa29c", "latest", "@2026-11-22T08:00", each with ":/path" after it.
+// How a person names a snapshot, and a place in it: "3fa29c", "latest", "@2026-11-22T08:00", each with ":/path" after
+// it.
 #pragma once
 
 #include <string>
@@ -13,11 +14,11 @@ namespace coppice::tasks {
 struct SnapshotRef {
   enum class Kind { kPrefix, kLatest, kMoment };
   Kind kind = Kind::kLatest;
-  std::string text;               // as written, without the path: for messages
-  std::string prefix;             // kPrefix: lower-case hexadecimal digits
-  Timestamp before;               // kMoment: the first moment that is too late
+  std::string text;    // as written, without the path: for messages
+  std::string prefix;  // kPrefix: lower-case hexadecimal digits
+  Timestamp before;    // kMoment: the first moment that is too late
   bool has_path = false;
-  std::string path;               // clean and absolute: "/", "/data/a"
+  std::string path;  // clean and absolute: "/", "/data/a"
 };
 inline constexpr std::size_t kSnapshotPrefixDigitsMin = 4;
 
@@ -26,22 +27,26 @@ Result<SnapshotRef> parse_snapshot_ref(std::string_view text);
 // One slash between components, none at the end, no "."; kInvalid for ".." and for what does not start with a slash.
 Result<std::string> clean_snapshot_path(std::string_view path);
 
-// Which snapshots are meant: any of the hosts, all of the tags, all of the paths (each exactly a source). Empty: every one.
+// Which snapshots are meant: any of the hosts, all of the tags, all of the paths (each exactly a source). Empty: every
+// one.
 struct SnapshotFilter {
   std::vector<std::string> hosts, tags, paths;
   bool empty() const { return hosts.empty() && tags.empty() && paths.empty(); }
-  bool matches(const vault::Snapshot& snapshot) const;   // false without a body, unless the filter is empty
+  bool matches(const vault::Snapshot& snapshot) const;  // false without a body, unless the filter is empty
 };
 
 // When the source was looked at; with a writer's key, when the commit says it was made.
 Timestamp snapshot_time(const vault::Snapshot& snapshot);
 
-// The snapshot that `ref` means. "latest" is the last that began (sessions are numbered: a clock set wrongly once does not pin it for
-// ever); a moment is that of the times shown. A prefix looks at every snapshot, the filter at what the other two choose from.
-// kNotFound; kConflict for an ambiguous prefix, naming the candidates; kDenied when a filter needs bodies that this key cannot open.
-Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref, const SnapshotFilter& filter);
+// The snapshot that `ref` means. "latest" is the last that began (sessions are numbered: a clock set wrongly once does
+// not pin it for ever); a moment is that of the times shown. A prefix looks at every snapshot, the filter at what the
+// other two choose from. kNotFound; kConflict for an ambiguous prefix, naming the candidates; kDenied when a filter
+// needs bodies that this key cannot open.
+Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref,
+                                             const SnapshotFilter& filter);
 
 // All that the filter takes, oldest session first. kDenied as above.
-Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::SnapshotList& list, const SnapshotFilter& filter);
+Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::SnapshotList& list,
+                                                             const SnapshotFilter& filter);
 
 }  // namespace coppice::tasks

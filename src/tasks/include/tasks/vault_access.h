@@ -1,5 +1,5 @@
-// Opening a vault: where it is, and by which credential. The order in which credentials are tried is the order in which a person would
-// expect it: what was named, else this host's key file, else the passphrase.
+// Opening a vault: where it is, and by which credential. The order in which credentials are tried is the order in which
+// a person would expect it: what was named, else this host's key file, else the passphrase.
 #pragma once
 
 #include <functional>
@@ -17,19 +17,19 @@
 namespace coppice::tasks {
 
 struct AccessOptions {
-  std::string vault;               // location as given, or empty
-  std::string key_file;            // a key file or an identity file
+  std::string vault;     // location as given, or empty
+  std::string key_file;  // a key file or an identity file
   std::string recovery_sheet;
   std::string passphrase_file;
-  std::string fingerprint;         // of the vault; needed with an identity file, checked whenever it is given
-  bool owner = false;              // the work needs the owner: this host's key file is passed over
-  std::uint64_t memory_bytes = 256ull << 20;   // the ceiling: a passphrase whose slot costs more is refused, saying so
+  std::string fingerprint;  // of the vault; needed with an identity file, checked whenever it is given
+  bool owner = false;       // the work needs the owner: this host's key file is passed over
+  std::uint64_t memory_bytes = 256ull << 20;  // the ceiling: a passphrase whose slot costs more is refused, saying so
 };
 
 // What one run works with. The vault refers to the store: they move together and die in this order.
 struct OpenedVault {
   Places places;
-  std::string location;                       // absolute path
+  std::string location;  // absolute path
   std::unique_ptr<storage::ObjectStore> store;
   std::unique_ptr<vault::Vault> vault;
 };
@@ -45,12 +45,15 @@ Result<OpenedVault> open_store(const AccessOptions& options, const Environment& 
 struct SlotObject {
   std::string name;
   format::MemberId member{};
-  std::uint32_t epoch = 0;                    // 0: the member's first slot
+  std::uint32_t epoch = 0;  // 0: the member's first slot
 };
 Result<std::vector<SlotObject>> list_slots(storage::ObjectStore& store);
 Result<format::KeySlot> read_slot(storage::ObjectStore& store, const SlotObject& object);
 std::string slot_object_name(const format::MemberId& member, std::uint32_t epoch);
 
+// The words (or a whole sheet), proved to be this vault's: kUnauthentic when their owner is not the one that vault.json
+// names.
+Result<keys::RecoverySheet> parse_recovery_sheet(ByteSpan text, const keys::TrustAnchor& claimed);
 Result<keys::RecoverySheet> read_recovery_sheet(const std::string& path, const keys::TrustAnchor& claimed);
 
 }  // namespace coppice::tasks

@@ -1,0 +1,115 @@
+#include "tar_walk.h"
+
+#include <utility>
+
+namespace coppice::restore {
+namespace {
+
+constexpr std::size_t kChildrenPerBatch = 4096;
+
+}  // namespace
+
+Result<> TarWalk::push(StreamItem item) {
+  if (!queue_.push(std::move(item))) return fail(ErrorKind::kCancelled, "stopped");
+  return {};
+}
+
+void TarWalk::join(const std::string& name) {
+  if (!path_.empty()) path_ += '/';
+  path_ += name;
+}
+
+Result<> TarWalk::directory(const std::optional<format::ChunkRef>& node) {
+  stack_.push_back({.node = node});
+  while (!stack_.empty()) {
+    Frame& frame = stack_.back();
+    if (frame.first_pass || (frame.next == frame.children.size() && frame.more)) {
+      const bool root = frame.first_pass && stack_.size() == 1;
+      if (auto result = read(frame); !result) {
+        if (result.error().kind() == ErrorKind::kCancelled || root) return result;
+        TRY(push(StreamProblem{
+            "/" + path_, "the list of this directory cannot be read from the vault: " + result.error().message()}));
+        frame.more = false;
+      }
+      continue;
+    }
+    if (frame.next == frame.children.size()) {
+      stack_.pop_back();
+      path_.resize(stack_.empty() ? 0 : stack_.back().path_bytes);
+      continue;
+    }
+    format::Entry child = std::move(frame.children[frame.next++]);
+    join(child.name);
+    auto below = child.child;
+    TRY(push(StreamEntry{path_, {}, std::move(child)}));
+    if (stack_.size() > format::kTreeDepthMax)
+      return fail(ErrorKind::kCorrupt, "the tree is deeper than a snapshot may be");
+    Frame next{.node = std::move(below), .path_bytes = path_.size()};
+    stack_.push_back(std::move(next));
+  }
+  return {};
+}
+
+Result<> TarWalk::read(Frame& frame) {
+  const bool first = std::exchange(frame.first_pass, false);
+  frame.more = false;
+  frame.children.clear();
+  frame.next = 0;
+  if (!frame.node) return {};
+  const std::string resume_after = frame.resume_after;
+  bool batch_full = false;
+  auto result = vault::read_directory(
+      reader_, *frame.node, [&](const format::Entry& e, const std::vector<format::ChunkRef>& chunks) -> Result<> {
+        if (e.type != format::EntryType::kDirectory) return first ? entry(e, chunks) : Result<>{};
+        if (!first && e.name <= resume_after) return {};
+        if (frame.children.size() >= kChildrenPerBatch) {
+          frame.more = batch_full = true;
+          if (first) return {};  // the files behind it are wanted still
+          return fail(ErrorKind::kInvalid, "the batch is full");
+        }
+        frame.resume_after = e.name;
+        frame.children.push_back(e);
+        return {};
+      });
+  if (!result && batch_full && result.error().kind() == ErrorKind::kInvalid) return {};
+  return result;
+}
+
+// The path of the first name of this inode, when this is a later one.
+std::string TarWalk::link_target(const format::Entry& entry) {
+  if (entry.links < 2) return {};
+  const auto key = std::pair(entry.device, entry.inode);
+  if (const auto it = links_.find(key); it != links_.end()) {
+    std::string first = it->second.path;
+    if (--it->second.left == 0) {
+      links_bytes_ -= first.size() + sizeof(First);
+      links_.erase(it);
+    }
+    return first;
+  }
+  // Past the bound a further inode's names are files of their own: larger, and right.
+  if (links_bytes_ < kLinksBytesMax) {
+    links_.emplace(key, First{path_, entry.links - 1});
+    links_bytes_ += path_.size() + sizeof(First);
+  }
+  return {};
+}
+
+Result<> TarWalk::entry(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+  const std::size_t before = path_.size();
+  join(entry.name);
+  StreamEntry item{path_, link_target(entry), entry};
+  path_.resize(before);
+  item.entry.slices.clear();
+  item.entry.extents.clear();
+  const bool content = entry.type == format::EntryType::kFile && item.link_to.empty();
+  const std::string path = "/" + item.path;
+  TRY(push(std::move(item)));
+  if (!content) return {};
+  auto result = stream_content(reader_, prefetcher_, queue_, entry, chunks);
+  if (!result && result.error().kind() != ErrorKind::kCancelled)
+    return push(StreamProblem{path, result.error().message()});
+  return result;
+}
+
+}  // namespace coppice::restore

@@ -1,0 +1,59 @@
+// The tree of a snapshot as a stream of items in the order of a tar archive: a directory, what is in it (files first,
+// then each subdirectory with all that is in it), nothing of it later: extractors set a directory's times when they
+// leave it. Later names of an inode are links.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "ordered_stream.h"
+
+namespace coppice::restore {
+
+// Runs on the producer's thread. Damage becomes an item of the stream; an error only where the root cannot be read or
+// the consumer has gone.
+class TarWalk {
+ public:
+  TarWalk(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue)
+      : reader_(reader), prefetcher_(prefetcher), queue_(queue) {}
+  Result<> directory(const std::optional<format::ChunkRef>& node);
+  Result<> entry(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);  // no directory
+
+ private:
+  static constexpr std::size_t kLinksBytesMax = 40u << 20;
+  struct Frame {
+    std::optional<format::ChunkRef> node;
+    std::size_t path_bytes = 0;
+    std::vector<format::Entry> children;  // a batch of the subdirectories
+    std::size_t next = 0;
+    std::string resume_after;
+    bool more = false, first_pass = true;
+  };
+  struct First {
+    std::string path;
+    std::uint32_t left;
+  };
+  struct KeyHash {
+    std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& k) const {
+      return (k.second * 0x9e3779b97f4a7c15u) ^ (k.first * 0xc2b2ae3d27d4eb4fu);
+    }
+  };
+
+  Result<> read(Frame& frame);
+  Result<> push(StreamItem item);
+  void join(const std::string& name);
+  std::string link_target(const format::Entry& entry);
+
+  vault::ChunkReader& reader_;
+  Prefetcher& prefetcher_;
+  StreamQueue& queue_;
+  std::string path_;  // of the frame's directory, without a leading slash
+  std::vector<Frame> stack_;
+  std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, First, KeyHash> links_;
+  std::size_t links_bytes_ = 0;
+};
+
+}  // namespace coppice::restore

@@ -1,0 +1,206 @@
+#include "tar_writer.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "platform/file.h"
+
+namespace coppice::restore {
+namespace {
+
+using format::EntryType;
+
+unsigned file_type(EntryType type) {
+  switch (type) {
+    case EntryType::kFile:
+      return AE_IFREG;
+    case EntryType::kDirectory:
+      return AE_IFDIR;
+    case EntryType::kSymlink:
+      return AE_IFLNK;
+    case EntryType::kCharDevice:
+      return AE_IFCHR;
+    case EntryType::kBlockDevice:
+      return AE_IFBLK;
+    case EntryType::kFifo:
+      return AE_IFIFO;
+    case EntryType::kSocket:
+      return AE_IFSOCK;
+  }
+  return 0;
+}
+
+// libarchive prints seconds, a point, nanoseconds: -4.7 for five seconds before the epoch and 0.7 after that. Readers
+// take that for the decimal that it looks like (POSIX says they should), so it must be given what prints right. Within
+// the last second before 1970 nothing does.
+Timestamp printable(const Timestamp& t) {
+  if (t.seconds >= 0 || t.nanoseconds == 0) return t;
+  if (t.seconds == -1) return {.seconds = -1, .nanoseconds = 0};
+  return {.seconds = t.seconds + 1, .nanoseconds = 1'000'000'000 - t.nanoseconds};
+}
+
+}  // namespace
+
+TarWriter::TarWriter(int fd, Collector& collector)
+    : fd_(fd), collector_(collector), archive_(archive_write_new()), entry_(archive_entry_new()) {}
+
+TarWriter::~TarWriter() {
+  archive_entry_free(entry_);
+  archive_write_free(archive_);
+}
+
+Result<> TarWriter::open() {
+  archive_write_set_format_pax(archive_);
+  // Names are bytes: nothing is to be translated, whatever the locale.
+  archive_write_set_options(archive_, "hdrcharset=BINARY");
+  archive_write_set_bytes_per_block(archive_, 512 << 10);
+  archive_write_set_bytes_in_last_block(archive_, 10240);
+  if (archive_write_open(archive_, this, nullptr, &TarWriter::write, nullptr) != ARCHIVE_OK) return broken();
+  return {};
+}
+
+Result<> TarWriter::item(const StreamItem& item) {
+  if (auto* entry = std::get_if<StreamEntry>(&item)) return begin(*entry);
+  if (auto* part = std::get_if<StreamPart>(&item)) return content(*part);
+  const auto& told = std::get<StreamProblem>(item);
+  if (in_file_ && told.path == path_) {
+    problem(told.what);
+  } else {
+    collector_.fail(told.path, told.what);
+  }
+  return {};
+}
+
+Result<> TarWriter::finish() {
+  TRY(end_file());
+  if (archive_write_close(archive_) != ARCHIVE_OK) return broken();
+  return {};
+}
+
+ssize_t TarWriter::write(archive* a, void* self, const void* bytes, std::size_t count) {
+  auto& writer = *static_cast<TarWriter*>(self);
+  auto written = platform::write_full(writer.fd_, ByteSpan(static_cast<const std::byte*>(bytes), count));
+  if (written) return static_cast<ssize_t>(count);
+  archive_set_error(a, EIO, "%s", written.error().message().c_str());
+  writer.output_error_ = written.error();
+  return -1;
+}
+
+std::unexpected<Error> TarWriter::broken() const {
+  if (output_error_) return std::unexpected<Error>(output_error_->within("the tar stream"));
+  const char* text = archive_error_string(archive_);
+  return fail(ErrorKind::kUnavailable, fmt::format("the tar stream: {}", text ? text : "unknown error"));
+}
+
+Result<> TarWriter::begin(const StreamEntry& item) {
+  TRY(end_file());
+  const format::Entry& e = item.entry;
+  path_ = "/" + item.path;
+  if (!format::is_valid_name(e.name)) {
+    collector_.fail(path_, "a name that no file can have: left out");
+    return {};
+  }
+  if (e.type == EntryType::kSocket) {
+    collector_.warn(path_, "a socket: a tar archive cannot hold it");
+    return {};
+  }
+  const bool file = e.type == EntryType::kFile && item.link_to.empty();
+  const bool unreadable = (e.marks & format::kMarkUnreadable) != 0;
+  if (unreadable)
+    collector_.fail(path_, "it could not be read when it was backed up: only its metadata is there");
+  else if (e.marks & format::kMarkChangedWhileRead)
+    collector_.warn(path_, "it changed while it was backed up: its content may mix two states");
+
+  archive_entry* to = archive_entry_clear(entry_);
+  archive_entry_copy_pathname(to, item.path.c_str());
+  archive_entry_set_filetype(to, file_type(e.type));
+  archive_entry_set_perm(to, e.mode & 07777);
+  archive_entry_set_uid(to, e.owner.uid);
+  archive_entry_set_gid(to, e.owner.gid);
+  if (!e.owner.user.empty()) archive_entry_copy_uname(to, e.owner.user.c_str());
+  if (!e.owner.group.empty()) archive_entry_copy_gname(to, e.owner.group.c_str());
+  const Timestamp mtime = printable(e.mtime), atime = printable(e.atime);
+  archive_entry_set_mtime(to, static_cast<time_t>(mtime.seconds), static_cast<long>(mtime.nanoseconds));
+  archive_entry_set_atime(to, static_cast<time_t>(atime.seconds), static_cast<long>(atime.nanoseconds));
+  if (e.type == EntryType::kCharDevice || e.type == EntryType::kBlockDevice)
+    archive_entry_set_rdev(to, static_cast<dev_t>(e.rdev));
+  for (const auto& x : e.xattrs) archive_entry_xattr_add_entry(to, x.name.c_str(), x.value.data(), x.value.size());
+  if (!item.link_to.empty())
+    archive_entry_copy_hardlink(to, item.link_to.c_str());
+  else if (e.type == EntryType::kSymlink)
+    archive_entry_copy_symlink(to, e.target.c_str());
+  file_bytes_ = file && !unreadable ? e.size : 0;
+  archive_entry_set_size(to, static_cast<la_int64_t>(file_bytes_));
+
+  if (const int r = archive_write_header(archive_, to); r != ARCHIVE_OK) {
+    if (r == ARCHIVE_FATAL) return broken();
+    const char* text = archive_error_string(archive_);
+    collector_.warn(path_, fmt::format("tar: {}", text ? text : "unknown problem"));
+    if (r == ARCHIVE_FAILED) return collector_.count_failed(), Result<>{};
+  }
+  if (file) {
+    in_file_ = true;
+    file_left_ = file_bytes_;
+    file_failed_ = unreadable;
+  } else if (e.type == EntryType::kDirectory) {
+    collector_.count_directory();
+  } else if (e.type == EntryType::kFile) {
+    collector_.count_file(0, 0, false);
+  } else {
+    collector_.count_other();
+  }
+  return {};
+}
+
+Result<> TarWriter::content(const StreamPart& part) {
+  if (!in_file_) return {};
+  const std::uint64_t length = std::min(part.length, file_left_);
+  if (length != part.length) problem("the snapshot's list of its content does not add up");
+  file_left_ -= length;
+  if (!part.slot) return zeros(length);
+  const auto bytes = part_bytes(part);
+  if (bytes) return data(bytes->first(static_cast<std::size_t>(length)));
+  problem("its content cannot be read from the vault (zeros in its place): " + bytes.error().message());
+  return zeros(length);
+}
+
+Result<> TarWriter::zeros(std::uint64_t length) {
+  static constexpr std::array<std::byte, 64 << 10> kZeros{};
+  while (length > 0) {
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeros.size()));
+    TRY(data(ByteSpan(kZeros).first(n)));
+    length -= n;
+  }
+  return {};
+}
+
+Result<> TarWriter::data(ByteSpan bytes) {
+  while (!bytes.empty()) {
+    const la_ssize_t n = archive_write_data(archive_, bytes.data(), bytes.size());
+    if (n <= 0) return broken();
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+void TarWriter::problem(std::string what) {
+  if (!std::exchange(file_failed_, true)) collector_.fail(path_, std::move(what));
+}
+
+Result<> TarWriter::end_file() {
+  if (!std::exchange(in_file_, false)) return {};
+  if (file_left_ > 0) {
+    problem("the snapshot's list of its content does not add up");
+    TRY(zeros(file_left_));
+  }
+  if (!file_failed_) collector_.count_file(file_bytes_, 0, false);
+  return {};
+}
+
+}  // namespace coppice::restore

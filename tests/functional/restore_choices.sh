@@ -1,0 +1,39 @@
+# What restore puts where: full paths, the contents of a directory, one file, in place, by patterns; nothing else is touched.
+. "$(dirname "$0")/lib.sh" "$1"
+new_vault
+mkdir -p "$work/data/docs/old" "$work/data/src"
+for name in docs/a.txt docs/b.pdf docs/old/c.txt src/d.txt src/e.o; do echo "$name" > "$work/data/$name"; done
+status 0 "$coppice" backup -q "$work/data"
+files() { (cd "$1" && find . -type f | LC_ALL=C sort | tr '\n' ' '); }
+want() { [ "$(files "$1")" = "$2" ] || die "$1 holds $(files "$1")"; }
+
+status 0 "$coppice" restore "latest:$work/data/docs" --to "$work/1"
+want "$work/1" "./a.txt ./b.pdf ./old/c.txt "
+status 0 "$coppice" restore "latest:$work/data/docs/a.txt" --to "$work/2"
+want "$work/2" "./a.txt "
+status 0 "$coppice" restore "latest:$work/data" --to "$work/3" --include '*.txt'
+want "$work/3" "./docs/a.txt ./docs/old/c.txt ./src/d.txt "
+status 0 "$coppice" restore "latest:$work/data" --to "$work/4" --exclude '*.txt'
+want "$work/4" "./docs/b.pdf ./src/e.o "
+status 0 "$coppice" restore "latest:$work/data" --to "$work/5" --include '*.txt' --exclude old/
+want "$work/5" "./docs/a.txt ./src/d.txt "
+status 0 "$coppice" restore "latest:$work/data" --to "$work/6" --exclude "$work/data/docs/"
+want "$work/6" "./src/d.txt ./src/e.o "
+status 2 "$coppice" restore latest --to "$work/none" --exclude '!x'
+status 2 "$coppice" restore latest --to "$work/none" --include '['
+[ ! -e "$work/none" ] || die "a restore that was refused made its target"
+status 0 "$coppice" restore latest --to "$work/7" --include "$work/data/src/"
+want "$work/7$work/data" "./src/d.txt ./src/e.o "
+
+# In place: what was lost and what was spoilt comes back, what came since stays.
+cp -a "$work/data" "$work/before"
+rm -r "$work/data/docs/old"
+echo spoilt > "$work/data/docs/a.txt"
+touch "$work/data/src/new"
+status 0 "$coppice" restore "latest:$work/data/docs" --in-place --verify
+same "$work/before/docs" "$work/data/docs"
+[ -e "$work/data/src/new" ] || die "a restore in place took a file away"
+rm "$work/data/src/d.txt"
+status 0 "$coppice" restore "latest:$work/data/src/d.txt" --in-place
+rm "$work/data/src/new"
+same "$work/before" "$work/data"

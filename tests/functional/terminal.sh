@@ -1,0 +1,68 @@
+# On a terminal: the passphrase is asked for twice and not shown, the recovery sheet appears there and nowhere else, its words can be typed.
+. "$(dirname "$0")/lib.sh" "$1"
+cat > "$work/drive.py" <<'PY'
+# drive.py RECORD ANSWERS COMMAND...: runs COMMAND on a terminal of its own; types each "prompt=answer" of ANSWERS when prompt appears.
+import os, pty, select, sys
+record, answers, command = sys.argv[1], open(sys.argv[2]).read().splitlines(), sys.argv[3:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(command[0], command)
+seen, since = b"", 0
+pending = [a.split("=", 1) for a in answers]
+while True:
+    ready, _, _ = select.select([terminal], [], [], 60)
+    if not ready:
+        print("nothing for a minute; so far:", seen.decode(errors="replace"))
+        sys.exit(99)
+    try:
+        data = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    seen += data
+    if pending and pending[0][0].encode() in seen[since:]:
+        since = len(seen)
+        os.write(terminal, pending.pop(0)[1].encode().decode("unicode_escape").encode("latin-1"))
+open(record, "wb").write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+on_terminal() {  # on_terminal STATUS ANSWERS COMMAND...
+  local wanted=$1 got=0
+  printf '%b' "$2" > "$work/answers"
+  shift 2
+  python3 "$work/drive.py" "$work/seen" "$work/answers" "$@" || got=$?
+  [ "$got" = "$wanted" ] || { cat "$work/seen" >&2; die "'$*' ended with $got on a terminal, wanted $wanted"; }
+}
+secret="a secret that is typed"
+on_terminal 1 "owner: =\\\\x03\n" "$coppice" init                       # Ctrl-C at the prompt
+[ ! -e "$work/vault" ] || die "an init given up left something"
+on_terminal 0 "owner: =$secret\\\\n\nagain: =something else\\\\n\nowner: =$secret\\\\n\nagain: =$secret\\\\n\n" "$coppice" init
+! grep -q "secret that" "$work/seen" || die "the passphrase was shown"
+grep -q differ "$work/seen" || die "two different passphrases passed"
+tr -d '\r' < "$work/seen" > "$work/sheet"
+status 0 "$coppice" key test-sheet "$work/sheet"
+
+status 2 "$coppice" init --vault "$work/other" --passphrase-file "$work/passphrase"   # a pipe: no sheet into it
+[ ! -e "$work/other" ] || die "an init that was refused left something"
+says "recovery-file"
+
+words=$(python3 - "$work/sheet" <<'PY'
+import re, sys
+found = re.findall(r"\b(\d+)[.:)]?\s+([bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz])\b", open(sys.argv[1]).read())
+print(" ".join(w for _, w in sorted((int(n), w) for n, w in found)))
+PY
+)
+[ "$(wc -w <<< "$words")" = 18 ] || die "the sheet shows $(wc -w <<< "$words") words"
+on_terminal 0 "shown): =$words\\\\n\n" "$coppice" key test-sheet
+! grep -q "${words%% *}" "$work/seen" || die "the words were shown"
+on_terminal 0 "passphrase: =$secret\\\\n\n" "$coppice" key rotate
+on_terminal 1 "passphrase: =wrong\\\\n\n" "$coppice" key rotate
+mkdir "$work/files" && echo x > "$work/files/$(printf 'bell-\a')"
+status 0 "$coppice" backup "$work/files"
+on_terminal 0 "" "$coppice" ls -R latest
+grep -q 'bell-\\x07' "$work/seen" || die "a control character reaches the terminal"
+on_terminal 1 "y/N]=n\\\\n\n" "$coppice" forget latest
+on_terminal 0 "y/N]=y\\\\n\n" "$coppice" forget latest
+on_terminal 2 "" "$coppice" tar latest

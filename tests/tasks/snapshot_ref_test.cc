@@ -1,0 +1,121 @@
+#include "tasks/snapshot_ref.h"
+
+#include <gtest/gtest.h>
+
+#include "support/result.h"
+
+namespace coppice::tasks {
+namespace {
+
+vault::Snapshot snapshot(std::uint32_t slot, std::byte first, std::byte second, std::int64_t seconds, std::string host,
+                         std::vector<std::string> tags = {}, std::vector<std::string> sources = {"/"}) {
+  vault::Snapshot made;
+  made.session = {0, slot};
+  made.commit_hash = {first, second};
+  made.commit.claimed_time = {seconds + 60, 0};
+  format::SnapshotBody body;
+  body.host = std::move(host);
+  body.tags = std::move(tags);
+  body.sources = std::move(sources);
+  body.started = {seconds, 0};
+  made.body = std::move(body);
+  return made;
+}
+
+vault::SnapshotList some() {
+  vault::SnapshotList list;
+  list.snapshots.push_back(snapshot(0, std::byte{0xab}, std::byte{0xcd}, 1000, "web1", {"nightly"}));
+  list.snapshots.push_back(
+      snapshot(1, std::byte{0xab}, std::byte{0xcf}, 2000, "web2", {"db", "nightly"}, {"/etc", "/srv"}));
+  list.snapshots.push_back(snapshot(2, std::byte{0x12}, std::byte{0x34}, 1500, "web1"));  // that host's clock went back
+  return list;
+}
+
+TEST(SnapshotRef, ThePathFollowsTheFirstColonAndSlash) {
+  auto ref = parse_snapshot_ref("latest");
+  ASSERT_OK(ref);
+  EXPECT_EQ(ref->kind, SnapshotRef::Kind::kLatest);
+  EXPECT_FALSE(ref->has_path);
+  ref = parse_snapshot_ref("ABCD:/a//b/./c:/d/");
+  ASSERT_OK(ref);
+  EXPECT_EQ(ref->prefix, "abcd");
+  EXPECT_EQ(ref->path, "/a/b/c:/d");
+  ref = parse_snapshot_ref("@2026-11-22T08:00Z:/data");
+  ASSERT_OK(ref);
+  EXPECT_EQ(ref->kind, SnapshotRef::Kind::kMoment);
+  EXPECT_EQ(ref->path, "/data");
+  EXPECT_EQ(ref->before, parse_time("2026-11-22T08:01Z")->begin) << "that minute is still meant";
+  EXPECT_EQ(parse_snapshot_ref("latest:/")->path, "/");
+}
+
+TEST(SnapshotRef, WhatNamesNothingIsRefused) {
+  for (const char* text :
+       {"", "abc", "ghij", "newest", "@", "@yesterday", "latest:/a/../b", "abcd:data", ":/a", "@2026-13-01"}) {
+    const auto ref = parse_snapshot_ref(text);
+    ASSERT_FALSE(ref) << text;
+    EXPECT_EQ(ref.error().kind(), ErrorKind::kInvalid) << text;
+  }
+  EXPECT_FALSE(parse_snapshot_ref(std::string(65, 'a')));
+}
+
+TEST(SnapshotRef, APrefixFindsOneOrNamesTheCandidates) {
+  const auto list = some();
+  const auto one = find_snapshot(list, *parse_snapshot_ref("abcf"), {});
+  ASSERT_OK(one);
+  EXPECT_EQ((*one)->session.slot, 1u);
+  const auto none = find_snapshot(list, *parse_snapshot_ref("ffff"), {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().kind(), ErrorKind::kNotFound);
+
+  auto twins = some();
+  twins.snapshots.push_back(snapshot(3, std::byte{0xab}, std::byte{0xcd}, 3000, "web1"));
+  twins.snapshots.back().commit_hash[5] = std::byte{1};
+  const auto both = find_snapshot(twins, *parse_snapshot_ref("abcd"), {});
+  ASSERT_FALSE(both);
+  EXPECT_EQ(both.error().kind(), ErrorKind::kConflict);
+  EXPECT_NE(both.error().message().find(twins.snapshots.back().short_id()), std::string::npos)
+      << both.error().message();
+}
+
+TEST(SnapshotRef, LatestIsTheLastThatBeganWhateverTheClockSaid) {
+  const auto list = some();
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {}))->session.slot, 2u);
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.hosts = {"web2", "web3"}}))->session.slot, 1u);
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.tags = {"nightly"}}))->session.slot, 1u);
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.paths = {"/etc"}}))->session.slot, 1u);
+  EXPECT_FALSE(find_snapshot(list, *parse_snapshot_ref("latest"), {.tags = {"nightly", "nothing"}}));
+  EXPECT_FALSE(find_snapshot(list, *parse_snapshot_ref("latest"), {.paths = {"/etc/nginx"}}))
+      << "a path is exactly a source";
+}
+
+TEST(SnapshotRef, AMomentTakesTheNewestThatStandsInTheListBeforeItsEnd) {
+  const auto list = some();
+  const auto at = [&](const char* text) { return find_snapshot(list, *parse_snapshot_ref(text), {}); };
+  EXPECT_EQ((*at("@1970-01-01T00:16:40Z"))->session.slot, 0u);
+  EXPECT_EQ((*at("@1970-01-01T00:25Z"))->session.slot, 2u);
+  EXPECT_EQ((*at("@1970-01-02Z"))->session.slot, 1u);
+  const auto early = at("@1970-01-01T00:10Z");
+  ASSERT_FALSE(early);
+  EXPECT_EQ(early.error().kind(), ErrorKind::kNotFound);
+  EXPECT_NE(early.error().message().find("oldest"), std::string::npos) << early.error().message();
+}
+
+TEST(SnapshotRef, WithoutBodiesOnlyWhatNeedsNoneIsAnswered) {
+  auto list = some();
+  for (auto& one : list.snapshots) one.body.reset();
+  EXPECT_EQ(filter_snapshots(list, {})->size(), 3u);
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("1234"), {}))->session.slot, 2u);
+  const auto denied = find_snapshot(list, *parse_snapshot_ref("latest"), {.hosts = {"web1"}});
+  ASSERT_FALSE(denied);
+  EXPECT_EQ(denied.error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(snapshot_time(list.snapshots[0]).seconds, 1060);
+}
+
+TEST(SnapshotRef, EmptyVaultSaysSo) {
+  const auto none = find_snapshot({}, *parse_snapshot_ref("latest"), {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().kind(), ErrorKind::kNotFound);
+}
+
+}  // namespace
+}  // namespace coppice::tasks
