@@ -129,6 +129,7 @@ class Sequencer {
   const vault::Cutter cutter_;
   OwnerNames names_;
   FileSystemMemo memo_;
+  ReadAhead read_ahead_;
   const Selection* selection_ = nullptr;
   bool has_state_ = false;
   vault::Writer* writer_ = nullptr;
@@ -284,12 +285,12 @@ Result<> Sequencer::settle(FileTaker& taker, vault::Writer& writer) {
 Result<> Sequencer::run(const Selection& selection, const SourceTree& sources, SourceState& state, vault::Writer* writer) {
   selection_ = &selection;
   writer_ = writer;
-  ScanContext context{.selection = &selection, .state = state.reader.get(), .progress = &progress_};
+  ScanContext context{.selection = &selection, .state = state.reader.get(), .progress = &progress_, .read_ahead = writer ? &read_ahead_ : nullptr};
   if (state.head) context.base_started = state.head->started;
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  scanner_ = std::make_unique<Scanner>(context, std::clamp(cores - 1, 1u, 8u));
+  scanner_ = std::make_unique<Scanner>(context, std::clamp(cores, 2u, 8u));
   if (writer) {
-    taker_ = std::make_unique<FileTaker>(*writer, cutter_, names_, memo_, progress_, cancel_);
+    taker_ = std::make_unique<FileTaker>(*writer, cutter_, names_, memo_, read_ahead_, progress_, cancel_);
     tree_ = std::make_unique<TreeBuilder>(*writer, state.reader.get(), state.writer ? &*state.writer : nullptr);
   }
   auto root = std::make_shared<ScanNode>();
@@ -308,7 +309,7 @@ Result<> Sequencer::run(const Selection& selection, const SourceTree& sources, S
 }
 
 Result<> Sequencer::run_stream(vault::Writer& writer, SourceState& state) {
-  taker_ = std::make_unique<FileTaker>(writer, cutter_, names_, memo_, progress_, cancel_);
+  taker_ = std::make_unique<FileTaker>(writer, cutter_, names_, memo_, read_ahead_, progress_, cancel_);
   tree_ = std::make_unique<TreeBuilder>(writer, nullptr, state.writer ? &*state.writer : nullptr);
   const Timestamp now = vault_.clock().now();
   format::Entry entry{.name = options_.stdin_name, .type = format::EntryType::kFile, .mode = 0600,

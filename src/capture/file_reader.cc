@@ -104,14 +104,20 @@ bool same_version(const struct statx& a, const struct statx& b) {
          same_time(a.stx_ctime, b.stx_ctime);
 }
 
-Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct statx& scanned, MutableByteSpan into) {
+platform::Fd open_to_read(int dir_fd, const char* name, const struct statx& scanned) {
+  return platform::Fd(open_regular(dir_fd, name, scanned.stx_uid));
+}
+
+Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct statx& scanned, MutableByteSpan into,
+                                  Residence residence) {
   SmallFile file;
   file.fd = TRY(open_scanned(dir_fd, name, scanned));
   // The first read takes only what is resident. If that is nothing, then what the file occupies in the cache afterwards
   // is ours to evict; if it is a part, the rest is left there too: it is little, and someone uses the file.
   iovec vector{.iov_base = into.data(), .iov_len = into.size()};
   ssize_t n = ::preadv2(file.fd.get(), &vector, 1, 0, RWF_NOWAIT);
-  bool cold = n < 0 && errno == EAGAIN;
+  file.cold = n < 0 && errno == EAGAIN && residence == Residence::kAsFound;
+  const bool evict = file.cold || residence == Residence::kFetched;
   if (n < 0 || (static_cast<std::size_t>(n) < into.size() && static_cast<std::uint64_t>(n) < scanned.stx_size)) {
     file.bytes = n < 0 ? 0 : static_cast<std::size_t>(n);
     auto rest = platform::pread_full(file.fd.get(), into.subspan(file.bytes), file.bytes);
@@ -120,27 +126,30 @@ Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct sta
       return std::unexpected(std::move(rest).error().within("reading"));
     }
     file.bytes += *rest;
-    if (cold) (void)::posix_fadvise(file.fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   } else {
     file.bytes = static_cast<std::size_t>(n);
   }
+  if (evict) (void)::posix_fadvise(file.fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   TRY(stat_scanned(file.fd.get(), scanned, file.status));
   file.changed = !same_version(scanned, file.status) || file.bytes != file.status.stx_size;
   return file;
 }
 
-FileReader::FileReader(platform::Fd fd, const struct statx& status) : fd_(std::move(fd)), status_(status) { start(); }
+FileReader::FileReader(platform::Fd fd, const struct statx& status, Residence residence)
+    : fd_(std::move(fd)), status_(status), residence_(residence) {
+  start();
+}
 
 FileReader::~FileReader() {
   if (!fd_) return;  // moved from
   for (Window& window : windows_) leave(window);
 }
 
-Result<FileReader> FileReader::open(int dir_fd, const char* name, const struct statx& scanned) {
+Result<FileReader> FileReader::open(int dir_fd, const char* name, const struct statx& scanned, Residence residence) {
   auto fd = TRY(open_scanned(dir_fd, name, scanned));
   struct statx now;
   TRY(stat_scanned(fd.get(), scanned, now));
-  return FileReader(std::move(fd), now);
+  return FileReader(std::move(fd), now, residence);
 }
 
 void FileReader::start() {
@@ -233,7 +242,7 @@ void FileReader::look_at(Window& window, std::uint64_t number) {
   if (begin >= status_.stx_size) return;
   std::size_t length = static_cast<std::size_t>(std::min<std::uint64_t>(kWindowBytes, status_.stx_size - begin));
   std::size_t count = (length + page_bytes() - 1) / page_bytes();
-  auto cached = count_cached(fd_.get(), begin, length);
+  auto cached = residence_ == Residence::kFetched ? 0 : count_cached(fd_.get(), begin, length);
   if (cached && *cached >= count) return;
   window.resident.reset();
   if (cached && *cached == 0) {

@@ -31,6 +31,7 @@ Result<> FileTaker::end_directory() {
 
 Result<> FileTaker::take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
   if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
+  if (item.fetched) read_ahead_.consumed(item.status);
   const std::pair key(device_of(item.status), std::uint64_t{item.status.stx_ino});
   const bool is_linked = item.status.stx_nlink > 1;
   if (is_linked) {
@@ -66,7 +67,8 @@ Result<bool> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Ent
   const std::size_t at = group_.size();
   group_.resize(at + vault::kSmallFileBytesMax);
   const MutableByteSpan into = MutableByteSpan(group_).subspan(at);
-  Result<SmallFile> file = read_small_file(dir_fd, item.name.c_str(), item.status, into);
+  Result<SmallFile> file = read_small_file(dir_fd, item.name.c_str(), item.status, into, item.fetched ? Residence::kFetched : Residence::kAsFound);
+  if (file) read_ahead_.saw(file->cold);
   if (file && file->changed && file->status.stx_size < vault::kSmallFileBytesMax) {
     const struct statx again = file->status;
     file = read_small_file(dir_fd, item.name.c_str(), again, into);
@@ -156,7 +158,7 @@ Result<> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& 
     problems.push_back(told(error));
     content = {};
   };
-  Result<FileReader> reader = FileReader::open(dir_fd, item.name.c_str(), item.status);
+  Result<FileReader> reader = FileReader::open(dir_fd, item.name.c_str(), item.status, item.fetched ? Residence::kFetched : Residence::kAsFound);
   if (!reader) {
     give_up(reader.error());
     return {};

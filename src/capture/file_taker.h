@@ -17,8 +17,8 @@ namespace coppice::capture {
 
 class FileTaker {
  public:
-  FileTaker(vault::Writer& writer, const vault::Cutter& cutter, OwnerNames& names, FileSystemMemo& memo, BackupProgress& progress, const CancelToken& cancel)
-      : writer_(writer), cutter_(cutter), names_(names), memo_(memo), progress_(progress), cancel_(cancel) {}
+  FileTaker(vault::Writer& writer, const vault::Cutter& cutter, OwnerNames& names, FileSystemMemo& memo, ReadAhead& read_ahead, BackupProgress& progress, const CancelToken& cancel)
+      : writer_(writer), cutter_(cutter), names_(names), memo_(memo), read_ahead_(read_ahead), progress_(progress), cancel_(cancel) {}
 
   // Fills `entry` (all but its name and slices) and `content`. What is not as it should be goes to `problems` and, where content is
   // missing, into the entry's marks. An error is the writer's (or kCancelled): the run is over.
@@ -48,6 +48,7 @@ class FileTaker {
   const vault::Cutter& cutter_;
   OwnerNames& names_;
   FileSystemMemo& memo_;
+  ReadAhead& read_ahead_;
   BackupProgress& progress_;
   const CancelToken& cancel_;
   Bytes group_;

@@ -192,6 +192,8 @@ void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string name, con
     context_.progress->files_found.fetch_add(1, std::memory_order_relaxed);
     context_.progress->bytes_found.fetch_add(item.status.stx_size, std::memory_order_relaxed);
   }
+  if (context_.read_ahead && !item.unchanged && S_ISREG(item.status.stx_mode))
+    item.fetched = context_.read_ahead->fetch(scan.fd->get(), item.name.c_str(), item.status);
   scan.items.push_back(std::move(item));
 }
 

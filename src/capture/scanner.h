@@ -19,6 +19,7 @@
 #include "capture/selection.h"
 #include "directory_record.h"
 #include "foundation/mutex.h"
+#include "read_ahead.h"
 #include "source_tree.h"
 
 namespace coppice::capture {
@@ -54,6 +55,7 @@ struct ScanItem {
   std::uint32_t marks = 0;
   bool known = false;              // the state has something of this name
   bool unchanged = false;          // it is as the state has it (a directory: its own metadata)
+  bool fetched = false;            // ReadAhead has it under way
   ScanNodePtr child;               // directories that are to be entered
 };
 
@@ -104,6 +106,7 @@ struct ScanContext {
   StateReader* state = nullptr;           // null: no state, everything is new
   Timestamp base_started;                 // when the run of the state began to look
   BackupProgress* progress = nullptr;
+  ReadAhead* read_ahead = nullptr;        // null: nothing will be read
 };
 
 class Scanner {

@@ -28,6 +28,13 @@ bool same_version(const struct statx& a, const struct statx& b);
 // Whether holes are worth looking for.
 inline bool is_sparse(const struct statx& st) { return st.stx_size >= 4096 && st.stx_blocks * 512 < st.stx_size; }
 
+// What the page cache had of a file before this run came: as it is found when the file is opened, or nothing (what is there now was brought in
+// ahead of its turn).
+enum class Residence { kAsFound, kFetched };
+
+// The file for reading, if it can be had at once; no more than a try, for reading ahead.
+platform::Fd open_to_read(int dir_fd, const char* name, const struct statx& scanned);
+
 struct SmallFile {
   platform::Fd fd;           // still open, for fill_extended
   std::size_t bytes = 0;     // how much of `into` is the content
@@ -36,11 +43,13 @@ struct SmallFile {
   // `status` as `scanned` (that is the one retry), then mark the entry. With `status.stx_size` > into.size() use
   // FileReader.
   bool changed = false;
+  bool cold = false;         // it was not in the page cache (nor fetched)
 };
 // A whole file of up to into.size() bytes in as few calls as can be: open, read, statx. Holes come as zeros: send what
 // is_sparse() to FileReader. What was not resident before (as far as the first read tells) leaves the page cache again.
 // kConflict: another object has the name now (scan it anew); kNotFound: gone; kDenied and others as the system says.
-Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct statx& scanned, MutableByteSpan into);
+Result<SmallFile> read_small_file(int dir_fd, const char* name, const struct statx& scanned, MutableByteSpan into,
+                                  Residence residence = Residence::kAsFound);
 
 struct Extent {
   std::uint64_t offset = 0, length = 0;  // length 0: the end of the file
@@ -51,7 +60,8 @@ struct Extent {
 class FileReader {
  public:
   // Errors as of read_small_file.
-  static Result<FileReader> open(int dir_fd, const char* name, const struct statx& scanned);
+  static Result<FileReader> open(int dir_fd, const char* name, const struct statx& scanned,
+                                 Residence residence = Residence::kAsFound);
   FileReader(FileReader&&) noexcept = default;  // the one moved from may only be destroyed
   FileReader& operator=(FileReader&&) noexcept = delete;
   ~FileReader();
@@ -80,7 +90,7 @@ class FileReader {
     bool all_resident = true;
     std::bitset<kWindowBytes / kPageBytesMin> resident;  // a bit for each page of the machine's size
   };
-  FileReader(platform::Fd fd, const struct statx& status);
+  FileReader(platform::Fd fd, const struct statx& status, Residence residence);
   void start();
   void enter(std::uint64_t number);  // before a window is read: leaves what is behind, looks ahead
   void look_at(Window& window, std::uint64_t number);
@@ -88,6 +98,7 @@ class FileReader {
 
   platform::Fd fd_;
   struct statx status_;
+  const Residence residence_;
   bool sparse_ = false, cut_short_ = false;
   std::uint64_t position_ = 0, extent_end_ = 0, entered_ = UINT64_MAX;
   std::array<Window, kWindows> windows_;  // the one being read and those ahead, by number modulo kWindows
