@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "check_internal.h"
-#include "crypto/hash.h"
+#include "crypto/leaf_hash.h"
 #include "format/block.h"
 #include "packs/directory.h"
 
@@ -71,7 +71,7 @@ struct DataCounts {
 void check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block,
                  DataCounts& counts) {
   const auto verify = [&]() -> Result<> {
-    if (crypto::sha256(block) != entry.hash)
+    if (crypto::leaf_hash(block) != entry.hash)
       return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
     if (run.reader) {
       counts.plain += TRY(run.reader->verify_block(entry.birth, block));

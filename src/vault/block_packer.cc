@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
-#include "crypto/hash.h"
+#include "crypto/leaf_hash.h"
 
 namespace coppice::vault {
 namespace {
@@ -157,7 +157,7 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
   entries.reserve(table.chunks.size());
   for (std::size_t i = 0; i < table.chunks.size(); ++i)
     entries.push_back({.prefix = prefix_of(table.chunks[i].id), .birth = block->birth, .index = static_cast<std::uint16_t>(i), .length = table.chunks[i].length});
-  const format::Digest hash = crypto::sha256(c.sealed);
+  const format::Digest hash = crypto::leaf_hash(c.sealed);
   ++stats_.blocks;
   MutexLock lock(block->pack->mutex);
   packs::PackBuilder& builder = block->pack->builder;

@@ -10,6 +10,7 @@
 #include <array>
 
 #include "crypto/hash.h"
+#include "crypto/leaf_hash.h"
 #include "flight_cache.h"
 #include "packs/directory.h"
 #include "seal.h"
@@ -175,7 +176,7 @@ struct ChunkReader::State {
   }
 
   const Vault& vault;
-  const crypto::Hmac id_mac;
+  const crypto::LeafMac id_mac;
   SecretRing secrets;
   FlightCache<PackName, PackPlaces, PackHash> places;
   FlightCache<Birth, DecodedBlock, BirthHash> blocks;

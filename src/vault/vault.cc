@@ -7,6 +7,7 @@
 #include <map>
 
 #include "crypto/hash.h"
+#include "crypto/leaf_hash.h"
 #include "foundation/encoding.h"
 #include "keys/roster.h"
 #include "parallel.h"
@@ -97,7 +98,7 @@ Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bun
   DecodedBlock block;
   TRY(opener.open(secret, commit.sealed_body, header, block));
   if (block.chunks.size() != 1) return fail(ErrorKind::kCorrupt, "the sealed body holds more than one chunk");
-  if (format::ChunkId{crypto::Hmac(bundle.id_key->view()).mac(block.plain)} != block.chunks[0].id)
+  if (format::ChunkId{crypto::LeafMac(bundle.id_key->view()).mac(block.plain)} != block.chunks[0].id)
     return fail(ErrorKind::kCorrupt, "the sealed body is not what its id says");
   return TRY(format::decode_snapshot_body(block.plain));
 }

@@ -9,6 +9,7 @@
 #include "block_packer.h"
 #include "chunk_index.h"
 #include "crypto/hash.h"
+#include "crypto/leaf_hash.h"
 #include "foundation/encoding.h"
 #include "foundation/queue.h"
 #include "journal.h"
@@ -101,7 +102,7 @@ struct WriterState {
   const Vault& vault;
   const WriterOptions options;
   const format::SessionId session;
-  const crypto::Hmac id_mac;
+  const crypto::LeafMac id_mac;
   format::Digest lineage{};
   std::optional<Snapshot> previous;
   std::vector<std::string> notices;

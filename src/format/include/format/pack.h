@@ -2,7 +2,7 @@
 //
 //   blocks, one after the other | directory (clear) | footer (kPackFooterBytes)
 //
-// directory: varint count, then per block: birth, varint offset, varint bytes (header included), SHA-256 of those bytes (32).
+// directory: varint count, then per block: birth, varint offset, varint bytes (header included), leaf hash of those bytes (32).
 // footer: magic "CPPACK01" | u32 directory bytes | u32 zero | SHA-256(pack name | directory) (32).  48 bytes.
 // The pack hash, which the commit names, is that last SHA-256: it covers every byte through the block hashes, and can be
 // computed as blocks are sealed, in parallel.

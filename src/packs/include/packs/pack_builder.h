@@ -19,7 +19,7 @@ class PackBuilder {
 
   // A birth for a block of about `plain_bytes`.
   format::Birth begin_block(std::uint64_t plain_bytes);
-  // Its sealed bytes, with their SHA-256, and what the index shall know of its chunks.
+  // Its sealed bytes, with their leaf hash, and what the index shall know of its chunks.
   void add_block(const format::Birth& birth, ByteSpan sealed, const format::Digest& hash, std::uint64_t plain_bytes,
                  const std::vector<format::IndexEntry>& chunks);
 
