@@ -5,10 +5,12 @@
 
 namespace coppice::restore {
 
-HardLinks::Seen HardLinks::see(const format::Entry& entry, Directory* directory) {
-  const Key key{entry.device, entry.inode};
+HardLinks::Seen HardLinks::see(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks,
+                               Directory* directory) {
+  const InodeKey key = inode_key(entry, chunks);
   if (const auto it = table_.find(key); it != table_.end()) {
     LinkTarget* target = it->second.target;
+    if (!same_bytes(reader_, target->content, grouped_bytes(entry, chunks))) return {.target = nullptr, .first = true};
     if (--it->second.left == 0) {  // the table's reference becomes the caller's
       bytes_ -= bytes_of(*target);
       table_.erase(it);
@@ -27,6 +29,7 @@ HardLinks::Seen HardLinks::see(const format::Entry& entry, Directory* directory)
   target->directory = directory;
   target->name = entry.name;
   target->flags.flags = entry.flags;
+  target->content = grouped_bytes(entry, chunks);
   target->references.store(2, std::memory_order_relaxed);
   DirectoryTree::hold(directory);
   bytes_ += bytes_of(*target);

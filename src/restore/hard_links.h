@@ -13,6 +13,7 @@
 
 #include "attributes.h"
 #include "directory.h"
+#include "inode_key.h"
 
 namespace coppice::restore {
 
@@ -29,48 +30,43 @@ struct LinkTarget {
   // Immutable and append-only files take no further links: their flags wait until the last name is there.
   Attributes flags;
   bool existed = false;
+  GroupedBytes content;
   std::atomic<std::uint32_t> references{1};
 };
 
 class HardLinks {
  public:
-  HardLinks(DirectoryTree& directories, Metadata& metadata, Collector& collector, std::uint64_t bytes_max)
-      : directories_(directories), metadata_(metadata), collector_(collector), bytes_max_(bytes_max) {}
+  HardLinks(vault::ChunkReader& reader, DirectoryTree& directories, Metadata& metadata, Collector& collector,
+            std::uint64_t bytes_max)
+      : reader_(reader), directories_(directories), metadata_(metadata), collector_(collector), bytes_max_(bytes_max) {}
 
-  // The walking thread asks for each entry with links > 1. Either a new target (`first`), for the record that restores
-  // it, or the one to link to; null when the bound is reached. The caller owns one reference.
+  // The walking thread asks for each entry that may_be_linked(). Either a new target (`first`), for the record that
+  // restores it, or the one to link to; null when the bound is reached, or when the content is another than that of the
+  // inode with these numbers: then it is a file of its own. The caller owns one reference.
   struct Seen {
     LinkTarget* target = nullptr;
     bool first = false;
   };
-  Seen see(const format::Entry& entry, Directory* directory);
+  Seen see(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, Directory* directory);
   // Drops the table's references. Nothing more will be seen.
   void forget_all();
   // From any thread. The last reference puts the flags on.
   void release(LinkTarget* target);
 
  private:
-  struct Key {
-    std::uint64_t device, inode;
-    bool operator==(const Key&) const = default;
-  };
-  struct KeyHash {
-    std::size_t operator()(const Key& k) const {
-      return (k.inode * 0x9e3779b97f4a7c15u) ^ (k.device * 0xc2b2ae3d27d4eb4fu);
-    }
-  };
   struct Remembered {
     LinkTarget* target;
     std::uint32_t left;  // names not seen yet
   };
   static std::uint64_t bytes_of(const LinkTarget& t) { return sizeof(LinkTarget) + t.name.size() + 96; }
 
+  vault::ChunkReader& reader_;
   DirectoryTree& directories_;
   Metadata& metadata_;
   Collector& collector_;
   const std::uint64_t bytes_max_;
   std::uint64_t bytes_ = 0;
-  std::unordered_map<Key, Remembered, KeyHash> table_;
+  std::unordered_map<InodeKey, Remembered, InodeKeyHash> table_;
 };
 
 }  // namespace coppice::restore

@@ -89,8 +89,8 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
 
 void Walker::plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks,
                   bool again, LinkTarget* link) {
-  if (entry.links > 1 && !again) {
-    const HardLinks::Seen seen = run_.links.see(entry, directory);
+  if (may_be_linked(entry) && !again) {
+    const HardLinks::Seen seen = run_.links.see(entry, chunks, directory);
     if (!seen.first) {
       DirectoryTree::hold(directory);
       window_->links.push_back({directory, window_->arena.copy_text(entry.name),

@@ -115,7 +115,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       directories.set_attributes(directories.root(), found->entry);
       directories.root()->chosen = true;
     }
-    HardLinks links(directories, metadata, collector, budget.links_bytes);
+    HardLinks links(reader, directories, metadata, collector, budget.links_bytes);
     AgainList again;
     LateLinks late_links;
     Run run{.reader = reader,

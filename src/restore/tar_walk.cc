@@ -76,10 +76,11 @@ Result<> TarWalk::read(Frame& frame) {
 }
 
 // The path of the first name of this inode, when this is a later one.
-std::string TarWalk::link_target(const format::Entry& entry) {
-  if (entry.links < 2) return {};
-  const auto key = std::pair(entry.device, entry.inode);
+std::string TarWalk::link_target(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+  if (!may_be_linked(entry)) return {};
+  const InodeKey key = inode_key(entry, chunks);
   if (const auto it = links_.find(key); it != links_.end()) {
+    if (!same_bytes(reader_, it->second.content, grouped_bytes(entry, chunks))) return {};
     std::string first = it->second.path;
     if (--it->second.left == 0) {
       links_bytes_ -= first.size() + sizeof(First);
@@ -89,7 +90,7 @@ std::string TarWalk::link_target(const format::Entry& entry) {
   }
   // Past the bound a further inode's names are files of their own: larger, and right.
   if (links_bytes_ < kLinksBytesMax) {
-    links_.emplace(key, First{path_, entry.links - 1});
+    links_.emplace(key, First{path_, entry.links - 1, grouped_bytes(entry, chunks)});
     links_bytes_ += path_.size() + sizeof(First);
   }
   return {};
@@ -98,7 +99,7 @@ std::string TarWalk::link_target(const format::Entry& entry) {
 Result<> TarWalk::entry(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
   const std::size_t before = path_.size();
   join(entry.name);
-  StreamEntry item{path_, link_target(entry), entry};
+  StreamEntry item{path_, link_target(entry, chunks), entry};
   path_.resize(before);
   item.entry.slices.clear();
   item.entry.extents.clear();

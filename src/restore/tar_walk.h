@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
+#include "inode_key.h"
 #include "ordered_stream.h"
 
 namespace coppice::restore {
@@ -35,24 +35,20 @@ class TarWalk {
   struct First {
     std::string path;
     std::uint32_t left;
-  };
-  struct KeyHash {
-    std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& k) const {
-      return (k.second * 0x9e3779b97f4a7c15u) ^ (k.first * 0xc2b2ae3d27d4eb4fu);
-    }
+    GroupedBytes content;
   };
 
   Result<> read(Frame& frame);
   Result<> push(StreamItem item);
   void join(const std::string& name);
-  std::string link_target(const format::Entry& entry);
+  std::string link_target(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
 
   vault::ChunkReader& reader_;
   Prefetcher& prefetcher_;
   StreamQueue& queue_;
   std::string path_;  // of the frame's directory, without a leading slash
   std::vector<Frame> stack_;
-  std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, First, KeyHash> links_;
+  std::unordered_map<InodeKey, First, InodeKeyHash> links_;
   std::size_t links_bytes_ = 0;
 };
 

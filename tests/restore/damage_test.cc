@@ -82,7 +82,7 @@ TEST_F(Damage, AnOldFileSurvivesADamagedNewOne) {
 }
 
 TEST_F(Damage, LinksToWhatFailedAreTold) {
-  Node a = file_node("a", noise(1, 3000)), b = file_node("b", noise(1, 3000));
+  Node a = file_node("a", noise(1, 40'000)), b = file_node("b", noise(1, 40'000));
   for (Node* n : {&a, &b}) n->entry.links = 2, n->entry.inode = 9;
   const auto body = plant(v, directory_node("", {a, b}));
   const std::string pack = v.objects("packs/").front();

@@ -26,6 +26,7 @@ namespace coppice::testing {
 struct Run {  // the rest of a content is holes
   std::uint64_t offset = 0;
   std::string bytes;
+  bool operator==(const Run&) const = default;
 };
 
 struct Node {
@@ -79,6 +80,7 @@ struct PlantOptions {
   std::size_t group_bytes = 60'000;   // small files share a chunk up to this
   std::size_t leaf_entries_max = 100;
   std::size_t inline_slices_max = format::kSlicesInlineMax;
+  bool read_inodes_once = true;  // else their content is stored for each name, in places of its own
 };
 
 class Planter {
@@ -108,6 +110,20 @@ class Planter {
 
   void stage(Node& node) {
     auto& slices = staged_[&node];
+    if (options_.read_inodes_once && node.entry.links > 1) {
+      auto& first = inodes_[{node.entry.device, node.entry.inode}];
+      if (first.node && first.node->content == node.content && first.node->entry.size == node.entry.size) {
+        slices = first.slices;
+        return;
+      }
+      stage_content(node, slices);
+      first = {std::make_shared<Node>(node), slices};
+      return;
+    }
+    stage_content(node, slices);
+  }
+
+  void stage_content(const Node& node, std::vector<Staged>& slices) {
     std::uint64_t at = 0;
     const auto hole_to = [&](std::uint64_t end) {
       if (end > at) slices.push_back({end - at, nullptr, 0});
@@ -212,7 +228,12 @@ class Planter {
 
   vault::Writer& writer_;
   const PlantOptions options_;
+  struct Inode {
+    std::shared_ptr<const Node> node;  // the first of its names
+    std::vector<Staged> slices;
+  };
   std::map<const Node*, std::vector<Staged>> staged_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Inode> inodes_;
   Bytes group_;
   vault::ChunkTicketPtr group_ticket_;
 };
