@@ -25,7 +25,7 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Where the part that was asked for belongs on this host.
+// Where the part that was asked for belongs on this host, to be told.
 Result<std::string> home_of(vault::ChunkReader& reader, const format::SnapshotBody& body, const std::string& sub_path) {
   if (sub_path.empty()) return std::string("/");
   const auto found = TRY(vault::find_entry(reader, body, sub_path));
@@ -93,6 +93,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   restore::RestoreOptions options;
   options.sub_path = chosen->ref.has_path && chosen->ref.path != "/" ? chosen->ref.path : "";
   options.patterns = patterns_of(flags);
+  options.in_place = flags.in_place;
   options.verify = flags.verify;
   options.dry_run = flags.dry_run;
   options.memory_bytes = common.memory().restore_plan;
@@ -100,11 +101,12 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   signal(SIGPIPE, SIG_IGN);
   restore::RestoreProgress progress;
   CancelToken cancel;
+  std::string goal;
   const auto begun = platform::system_clock().monotonic_ns();
   const auto work = [&]() -> Result<restore::RestoreReport> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().restore_cache));
-    options.target =
-        flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : TRY(tasks::absolute_path(flags.to));
+    options.target = flags.in_place ? "/" : TRY(tasks::absolute_path(flags.to));
+    goal = flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : options.target;
     const tasks::InterruptGuard interrupts(cancel, kInterrupted);
     const bool whole = options.sub_path.empty() && options.patterns.empty();
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress, whole] {
@@ -118,7 +120,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   if (!done) {
     if (done.error().kind() == ErrorKind::kCancelled && cancel.cancelled()) {
       return report(common,
-                    Error(ErrorKind::kCancelled, fmt::format("interrupted; {} is restored in part", options.target)),
+                    Error(ErrorKind::kCancelled, fmt::format("interrupted; {} is restored in part", goal)),
                     "run the same command again to go on: files that are right already are left alone");
     }
     return report(common, done.error().within(fmt::format("restoring {}", chosen->snapshot.short_id())),
@@ -127,7 +129,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);
-  print_summary(common, *chosen, flags, options.target, *done,
+  print_summary(common, *chosen, flags, goal, *done,
                 static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
 }

@@ -6,15 +6,24 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <vector>
 
 #include "foundation/check.h"
+#include "temporary.h"
 
 namespace coppice::restore {
 namespace {
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+std::string describe(int dir, const char* name) {
+  char text[PATH_MAX];
+  const ssize_t n = ::readlinkat(dir, name, text, sizeof text);
+  return n < 0 ? "something that is no directory"
+               : fmt::format("a symlink to {}", std::string_view(text, static_cast<std::size_t>(n)));
+}
 
 }  // namespace
 
@@ -37,7 +46,7 @@ DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t 
   CHECK(::fstat(root.get(), &st) == 0);
   root_->device = st.st_dev;
   root_->inode = st.st_ino;
-  learn_existing(root.get(), root_);
+  root_->path_only = (::fcntl(root.get(), F_GETFL) & O_PATH) != 0;
   root_->fd = root.release();
   root_->pins = 1;  // for good
 }
@@ -93,17 +102,18 @@ bool DirectoryTree::make_one(Directory* directory) {
   auto parent = pin(directory->parent);
   if (!parent) return told(parent.error().message());
   const char* name = directory->name.c_str();
-  int made = ::mkdirat(parent->fd(), name, 0700);
+  int made = ::mkdirat(parent->fd(), name, kUnfinishedMode);
   platform::Fd fd;
   if (made != 0 && errno == EEXIST) {
     auto existing = enter_existing(parent->fd(), directory);
     if (existing) {
       fd = std::move(*existing);
       directory->existed = true;
-    } else if (existing.error().kind() == ErrorKind::kConflict) {  // no directory stands there
-      if (::unlinkat(parent->fd(), name, 0) != 0)
-        return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
-      made = ::mkdirat(parent->fd(), name, 0700);
+    } else if (existing.error().kind() == ErrorKind::kConflict) {
+      // What was not asked for is not touched: a symlink on the way may be how this host is laid out.
+      if (!directory->chosen) return told(describe(parent->fd(), name) + " stands where the way leads: it is left alone");
+      made = make_instead(parent->fd(), directory->name);
+      if (made != 0) return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
     } else {
       return told(existing.error().message());
     }
@@ -129,12 +139,30 @@ bool DirectoryTree::make_one(Directory* directory) {
     if (directory->parent->inherits_acl) {
       ::fremovexattr(fd.get(), "system.posix_acl_default");
       ::fremovexattr(fd.get(), "system.posix_acl_access");
-      ::fchmod(fd.get(), 0700);
+      ::fchmod(fd.get(), kUnfinishedMode);
     }
     metadata_.apply_early_flags(fd.get(), directory->attributes);
   }
   publish(directory, std::move(fd));
   return true;
+}
+
+// Puts an empty directory in the place of something that is none. What stands there goes when the directory is sure.
+int DirectoryTree::make_instead(int parent_fd, const std::string& name) {
+  const TemporaryName temporary(name);
+  int made = ::mkdirat(parent_fd, temporary.text, kUnfinishedMode);
+  if (made != 0 && errno == EEXIST &&
+      (::unlinkat(parent_fd, temporary.text, 0) == 0 || ::unlinkat(parent_fd, temporary.text, AT_REMOVEDIR) == 0))
+    made = ::mkdirat(parent_fd, temporary.text, kUnfinishedMode);
+  if (made != 0) return made;
+  const auto remove = [&] { return ::unlinkat(parent_fd, name.c_str(), 0) == 0; };
+  if ((remove() || (metadata_.take_off_guards_at(parent_fd, name.c_str()) && remove())) &&
+      ::renameat(parent_fd, temporary.text, parent_fd, name.c_str()) == 0)
+    return 0;
+  const int error = errno;
+  ::unlinkat(parent_fd, temporary.text, AT_REMOVEDIR);
+  errno = error;
+  return -1;
 }
 
 // kConflict when something else than a directory has the name.
@@ -143,13 +171,16 @@ Result<platform::Fd> DirectoryTree::enter_existing(int parent_fd, Directory* dir
   int fd = ::openat(parent_fd, name, kOpenDirectory);
   if (fd < 0 &&
       errno == EACCES) {  // ours, without permissions for ourselves: they come back when the directory is finished
-    const platform::Fd path(::openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    platform::Fd path(::openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat st {};
     if (path && ::fstat(path.get(), &st) == 0 && st.st_uid == metadata_.euid() &&
-        ::chmod(fmt::format("/proc/self/fd/{}", path.get()).c_str(), (st.st_mode & 07777) | 0700) == 0) {
+        ::chmod(ProcPath(path.get()).text, (st.st_mode & 07777) | 0700) == 0) {
       directory->mode_before = st.st_mode & 07777;
       directory->mode_changed = true;
       fd = ::openat(parent_fd, name, kOpenDirectory);
+    } else if (path) {
+      directory->path_only = true;
+      return path;
     } else {
       errno = EACCES;
     }
@@ -164,13 +195,15 @@ Result<platform::Fd> DirectoryTree::enter_existing(int parent_fd, Directory* dir
 void DirectoryTree::learn_existing(int fd, Directory* directory) {
   struct stat st {};
   if (::fstat(fd, &st) != 0) return;
+  directory->unfinished = st.st_uid == metadata_.euid() && (st.st_mode & 07777) == kUnfinishedMode;
   if (!directory->mode_changed) directory->mode_before = st.st_mode & 07777;
   if (!metadata_.root() && st.st_uid == metadata_.euid() && (st.st_mode & 0700) != 0700 &&
       ::fchmod(fd, (st.st_mode & 07777) | 0700) == 0)
     directory->mode_changed = true;
-  directory->inherits_acl = ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0) > 0;
-  if (metadata_.root() && takes_attributes(*directory))
-    metadata_.take_off_guards(fd);  // they come back when the directory is finished
+  directory->inherits_acl = (directory->path_only
+                                 ? ::getxattr(ProcPath(fd).text, "system.posix_acl_default", nullptr, 0)
+                                 : ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0)) > 0;
+  if (metadata_.root()) directory->guards_taken = metadata_.take_off_guards(fd);
 }
 
 // ---- the end of a directory ----
@@ -194,8 +227,8 @@ void DirectoryTree::finish(Directory* directory) {
 }
 
 void DirectoryTree::finish_attributes(Directory* directory) {
-  const bool restore_mode = directory->existed && directory->mode_changed;
-  if (!takes_attributes(*directory) && !restore_mode) return;
+  const bool put_back = directory->existed && (directory->mode_changed || directory->guards_taken);
+  if (!takes_attributes(*directory) && !put_back) return;
   directory->references.store(2, std::memory_order_relaxed);  // the pin's own must not be the last again
   auto pin = this->pin(directory);
   if (!pin) {
@@ -208,17 +241,19 @@ void DirectoryTree::finish_attributes(Directory* directory) {
   // top again.
   if (directory->parent) open_parent_from(directory, fd);
   if (!takes_attributes(*directory)) {
-    ::fchmod(fd, directory->mode_before);
+    if (directory->mode_changed) ::fchmod(fd, directory->mode_before);
+    if (directory->guards_taken) metadata_.put_on_guards(fd, directory->guards_taken);
   } else {
     struct stat st {};
     const Where where{directory, {}};
     bool right = ::fstat(fd, &st) == 0;
     right = right && metadata_.apply(
-                         fd, HandleKind::kOpen, st, directory->attributes,
+                         fd, directory->path_only ? HandleKind::kPath : HandleKind::kOpen, st, directory->attributes,
                          {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
                           .existed = directory->existed},
                          where);
-    right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
+    if (!directory->path_only)
+      right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
     if (!right)
       collector_.count_failed();
     else

@@ -36,9 +36,12 @@ struct Directory {
   // Set by make(), on the walking thread, before any other thread sees the node.
   bool made = false, failed = false;
   bool existed = false;       // was there before this run
+  bool unfinished = false;    // existed: an earlier run made it, and was interrupted before it put the attributes on
+  bool path_only = false;     // its list may not be read: held by an O_PATH descriptor, enough to pass through
   bool inherits_acl = false;  // has a default ACL that what is made in it would inherit
   mode_t mode_before = 0;     // existed: to put back what make() had to change
   bool mode_changed = false;
+  unsigned guards_taken = 0;  // existed: flags that come back too
   dev_t device = 0;
   ino_t inode = 0;
 
@@ -48,6 +51,10 @@ struct Directory {
   std::uint32_t pins = 0;
   Directory *newer = nullptr, *older = nullptr;  // among those open and not pinned
 };
+
+// What a directory is made with until its own attributes are put on. Nobody gives a directory this mode by habit, so a
+// later run knows by it that an earlier one was interrupted, and finishes it.
+inline constexpr mode_t kUnfinishedMode = 01700;
 
 class DirectoryTree;
 
@@ -89,6 +96,9 @@ class DirectoryTree {
   ~DirectoryTree();
 
   Directory* root() { return root_; }
+  // Something will be made in the root: to be called once its attributes are known, before anything is.
+  void use_root() { learn_existing(root_->fd, root_); }
+  void mark_root_unfinished() { ::fchmod(root_->fd, kUnfinishedMode); }
   // A directory that is planned: nothing is on disk yet. The caller owns one reference.
   Directory* add(Directory* parent, std::string name);
   void set_attributes(Directory* directory, const format::Entry& entry);
@@ -104,6 +114,7 @@ class DirectoryTree {
   friend class DirectoryPin;
   bool make_one(Directory* directory);
   Result<platform::Fd> enter_existing(int parent_fd, Directory* directory);
+  int make_instead(int parent_fd, const std::string& name);
   void learn_existing(int fd, Directory* directory);
   DirectoryPin pin_open(Directory* directory) REQUIRES(mutex_);
   DirectoryPin publish(Directory* directory, platform::Fd fd) EXCLUDES(mutex_);
@@ -112,7 +123,9 @@ class DirectoryTree {
   void unlist(Directory* directory) REQUIRES(mutex_);
   void finish(Directory* directory);
   void finish_attributes(Directory* directory);
-  static bool takes_attributes(const Directory& d) { return d.wants_attributes && (d.chosen || !d.existed); }
+  static bool takes_attributes(const Directory& d) {
+    return d.wants_attributes && (d.chosen || !d.existed || d.unfinished);
+  }
   void open_parent_from(Directory* child, int child_fd);
 
   Metadata& metadata_;

@@ -29,7 +29,8 @@ Result<DirectoryPin> DirectoryTree::pin(Directory* directory) {
   for (std::size_t i = closed.size(); i-- > 0;) {
     Directory* d = closed[i];
     const int parent_fd = passing ? passing.get() : at.fd();
-    auto fd = platform::open_at(parent_fd, d->name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const int flags = (d->path_only ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW;
+    auto fd = platform::open_at(parent_fd, d->name.c_str(), flags);
     if (!fd) return std::unexpected<Error>(std::move(fd).error().within("the directory cannot be entered again"));
     struct stat st {};
     if (::fstat(fd->get(), &st) != 0) return fail_errno(errno, "fstat");

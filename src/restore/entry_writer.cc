@@ -191,7 +191,7 @@ void EntryWriter::finish_file(Record& record, platform::Fd fd, Target& target, s
                                      {.inherited_acl = record.directory->inherits_acl}, where);
     placed = place(target, st, where);
     if (placed) {
-      target.temporary = false;
+      target.temporary.reset();
       if (!record.link) right &= run_.metadata.apply_flags(fd.get(), record.attributes, false, where);
     }
     if (!placed || !right) run_.collector.count_failed();

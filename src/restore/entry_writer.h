@@ -7,10 +7,12 @@
 // renamed over it, so readers see the old or the new.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "run.h"
+#include "temporary.h"
 #include "window.h"
 
 namespace coppice::restore {
@@ -36,9 +38,8 @@ class EntryWriter {
   struct Target {  // how a record's object is being made
     int directory_fd = -1;
     const char* final_name = nullptr;
-    bool temporary = false;
-    char temporary_name[40] = {};
-    const char* name() const { return temporary ? temporary_name : final_name; }
+    std::optional<TemporaryName> temporary;
+    const char* name() const { return temporary ? temporary->text : final_name; }
   };
   struct Pending {  // verify: written, to be read back while the block is in memory
     Record* record;
@@ -75,7 +76,6 @@ class EntryWriter {
   // placing.cc
   bool enter(Directory* directory, Record* record, Where where);
   Target target_of(const Record& record);
-  void temporary_for(std::string_view name, Target& target);
   bool place(Target& target, const struct stat& made, Where where);
   void discard(const Target& target, dev_t device, ino_t inode);
   void settle(Record& record, const struct stat* there);

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <string>
 
+#include "platform/file.h"
+
 namespace coppice::restore {
 namespace {
 
@@ -31,13 +33,6 @@ bool has_capability(unsigned capability) {
   return data[capability / 32].effective >> (capability % 32) & 1;
 }
 
-// Names an O_PATH descriptor to calls that take only paths: the link leads to the object itself, whatever its name is
-// by now.
-struct ProcPath {
-  explicit ProcPath(int fd) { *fmt::format_to_n(text, sizeof text - 1, "/proc/self/fd/{}", fd).out = '\0'; }
-  char text[32];
-};
-
 std::string_view name_space(std::string_view name) { return name.substr(0, name.find('.')); }
 
 // Namespaces whose attributes are part of what a user made of the object. security.* (but capabilities) belongs to this
@@ -53,6 +48,8 @@ int remove_xattr(int fd, HandleKind kind, const char* name) {
 timespec to_timespec(const Timestamp& t) { return {.tv_sec = t.seconds, .tv_nsec = static_cast<long>(t.nanoseconds)}; }
 
 }  // namespace
+
+ProcPath::ProcPath(int fd) { *fmt::format_to_n(text, sizeof text - 1, "/proc/self/fd/{}", fd).out = '\0'; }
 
 Metadata::Metadata(Collector& collector)
     : collector_(collector),
@@ -231,11 +228,28 @@ void Metadata::apply_early_flags(int fd, const Attributes& a) {
   ::ioctl(fd, FS_IOC_SETFLAGS, &now);  // apply_flags() tries again at the end, and tells
 }
 
-bool Metadata::take_off_guards(int fd) {
+unsigned Metadata::take_off_guards(int fd) {
   int now = 0;
-  if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0 || !(static_cast<unsigned>(now) & kGuards)) return false;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return 0;
+  const unsigned guards = static_cast<unsigned>(now) & kGuards;
+  if (guards == 0) return 0;
   now &= ~static_cast<int>(kGuards);
-  return ::ioctl(fd, FS_IOC_SETFLAGS, &now) == 0;
+  return ::ioctl(fd, FS_IOC_SETFLAGS, &now) == 0 ? guards : 0;
+}
+
+unsigned Metadata::take_off_guards_at(int dir, const char* name) {
+  struct stat st {};
+  // Only these have flags; opening a device may set it going.
+  if (::fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) return 0;
+  const platform::Fd fd(::openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return fd ? take_off_guards(fd.get()) : 0;
+}
+
+void Metadata::put_on_guards(int fd, unsigned guards) {
+  int now = 0;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return;
+  now |= static_cast<int>(guards);
+  ::ioctl(fd, FS_IOC_SETFLAGS, &now);
 }
 
 }  // namespace coppice::restore

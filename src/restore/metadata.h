@@ -28,6 +28,13 @@ inline bool owner_and_mode_are(const struct stat& st, uid_t uid, gid_t gid, mode
   return S_ISLNK(st.st_mode) || (st.st_mode & 07777) == mode;
 }
 
+// Names an O_PATH descriptor to calls that take only paths: the link leads to the object itself, whatever its name is
+// by now.
+struct ProcPath {
+  explicit ProcPath(int fd);
+  char text[32];
+};
+
 class Metadata {
  public:
   explicit Metadata(Collector& collector);
@@ -53,8 +60,10 @@ class Metadata {
   // Those that mean something only while the file is empty (no copy-on-write, compression) or the directory is (case
   // folding).
   void apply_early_flags(int fd, const Attributes& a);
-  // Takes immutable and append-only off, so that what stands there can be replaced. True when something was taken off.
-  bool take_off_guards(int fd);
+  // Takes immutable and append-only off, so that what stands there can be replaced or changed. What was taken off.
+  unsigned take_off_guards(int fd);
+  unsigned take_off_guards_at(int dir, const char* name);
+  void put_on_guards(int fd, unsigned guards);
 
   bool root() const { return euid_ == 0; }
   uid_t euid() const { return euid_; }

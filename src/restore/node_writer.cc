@@ -172,10 +172,10 @@ void EntryWriter::make_link(const LinkRecord& link) {
     Target place_it{.directory_fd = pin_.fd(), .final_name = link.name};
     if (result != 0 && errno == EEXIST) {
       if (is_ours(link.name)) return count(true);
-      temporary_for({link.name, link.name_bytes}, place_it);
-      result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary_name, 0);
-      if (result != 0 && errno == EEXIST && ::unlinkat(pin_.fd(), place_it.temporary_name, 0) == 0)
-        result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary_name, 0);
+      place_it.temporary.emplace(std::string_view(link.name, link.name_bytes));
+      result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
+      if (result != 0 && errno == EEXIST && ::unlinkat(pin_.fd(), place_it.temporary->text, 0) == 0)
+        result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
     }
     if (result != 0) {
       const int error = errno;

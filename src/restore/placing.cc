@@ -33,16 +33,8 @@ EntryWriter::Target EntryWriter::target_of(const Record& record) {
   Target target;
   target.directory_fd = pin_.fd();
   target.final_name = record.name;
-  if (record.action == Action::kReplace) temporary_for({record.name, record.name_bytes}, target);
+  if (record.action == Action::kReplace) target.temporary.emplace(std::string_view(record.name, record.name_bytes));
   return target;
-}
-
-// The same name gives the same temporary: what a crash left is found, and replaced, by the next run.
-void EntryWriter::temporary_for(std::string_view name, Target& target) {
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  *fmt::format_to_n(target.temporary_name, sizeof target.temporary_name - 1, ".coppice-{:016x}", hash).out = '\0';
-  target.temporary = true;
 }
 
 // Renames the finished object to its name. `made` is its stat: another object under the temporary name is not ours to
@@ -51,24 +43,23 @@ bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
   if (!target.temporary) return true;
   struct stat st {};
   const int dir = target.directory_fd;
-  if (::fstatat(dir, target.temporary_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != made.st_dev ||
+  if (::fstatat(dir, target.temporary->text, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != made.st_dev ||
       st.st_ino != made.st_ino) {
     run_.collector.warn(where.path(),
                         "somebody else changed the temporary name during the restore: the old object was kept");
     return false;
   }
-  if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
+  if (::renameat(dir, target.temporary->text, dir, target.final_name) == 0) return true;
   int error = errno;
   if (error == EPERM || error == EACCES) {  // what stands there may be immutable
-    if (auto fd = platform::open_at(dir, target.final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-        fd && run_.metadata.take_off_guards(fd->get())) {
-      if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
+    if (run_.metadata.take_off_guards_at(dir, target.final_name)) {
+      if (::renameat(dir, target.temporary->text, dir, target.final_name) == 0) return true;
       error = errno;
     }
   } else if (error == EISDIR || error == ENOTEMPTY ||
              error == EEXIST) {  // an empty directory gives way, a full one never
     if (::unlinkat(dir, target.final_name, AT_REMOVEDIR) == 0) {
-      if (::renameat(dir, target.temporary_name, dir, target.final_name) == 0) return true;
+      if (::renameat(dir, target.temporary->text, dir, target.final_name) == 0) return true;
       error = errno;
     } else if (errno == ENOTEMPTY || errno == EEXIST) {
       run_.collector.warn(where.path(), "a directory that is not empty is in the way: it was left alone");

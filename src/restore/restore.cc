@@ -1,12 +1,14 @@
 // restore_snapshot: puts the parts together (walker.h, runner.h, directory.h) and divides the memory and descriptors
 // among them.
 //
-// The target itself: made 0700 when it is missing, and it takes the attributes of the directory that `sub_path` names
-// only then; a directory that is there already keeps its own. Nothing is synced unless `verify` asks to read back what
-// was written: a crash of the whole machine right after a restore may lose file contents, as after a copy.
+// The target itself: it takes the attributes of the directory that it stands for when it is new or empty (or an earlier
+// run that was interrupted found it so), and always in place; a directory with something in it keeps its own. Nothing is
+// synced unless `verify` asks to read back what was written: a crash of the whole machine right after a restore may lose
+// file contents, as after a copy.
 
 #include "restore/restore.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -14,6 +16,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <thread>
 
@@ -70,20 +73,70 @@ Result<policy::PatternList> compile(const std::vector<std::string>& patterns) {
   return list;
 }
 
+bool is_empty(int fd) {
+  const int own = ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* list = own >= 0 ? ::fdopendir(own) : nullptr;
+  if (!list) return false;
+  const dirent* entry;
+  do entry = ::readdir(list);
+  while (entry && (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0));
+  ::closedir(list);
+  return !entry;
+}
+
 struct OpenTarget {
   platform::Fd fd;
-  bool made = false;
+  bool ours = false;  // nobody has put anything in it yet
 };
 
 Result<OpenTarget> open_target(const RestoreOptions& options) {
   struct stat st {};
   OpenTarget target;
-  target.made = ::stat(options.target.c_str(), &st) != 0 && errno == ENOENT;
   // A dry run looks at nothing; it only needs a directory to hang its plan on.
   const std::string& path = options.dry_run ? std::string("/") : options.target;
-  if (!options.dry_run) TRY(platform::make_directories(path, 0700));
-  target.fd = TRY(platform::open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY));
+  const bool made = !options.dry_run && ::stat(path.c_str(), &st) != 0 && errno == ENOENT;
+  if (made) TRY(platform::make_directories(path, 0700));
+  auto fd = platform::open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
+  if (!fd && fd.error().kind() == ErrorKind::kDenied)  // it may let us pass
+    fd = platform::open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY);
+  target.fd = TRY(std::move(fd));
+  target.ours = !options.dry_run && (made || is_empty(target.fd.get()));
   return target;
+}
+
+// Whether the patterns choose `path` itself, by its own name or by that of a directory above.
+bool chosen_by(const policy::PatternList& patterns, const std::string& path) {
+  bool chosen = patterns.empty();
+  for (std::size_t end = 0; end < path.size() && !patterns.empty();) {
+    end = std::min(path.find('/', end + 1), path.size());
+    const auto verdict = patterns.verdict(path.substr(0, end), true);
+    if (verdict != policy::PatternList::Verdict::kNone) chosen = verdict == policy::PatternList::Verdict::kMatch;
+  }
+  return chosen;
+}
+
+// Plans the directories from the root down to `path`, as the snapshot has them: those that are missing are made with
+// the attributes they had, and the others are entered one by one, through no symlink. The caller owns one reference.
+Result<Directory*> way_down(DirectoryTree& directories, vault::ChunkReader& reader, const format::SnapshotBody& body,
+                            const std::string& path) {
+  Directory* at = directories.root();
+  DirectoryTree::hold(at);
+  for (std::size_t end = 0; end < path.size();) {
+    const std::size_t begin = end + 1;
+    end = std::min(path.find('/', begin), path.size());
+    std::string name = path.substr(begin, end - begin);
+    auto found = format::is_valid_name(name) ? vault::find_entry(reader, body, path.substr(0, end))
+                                             : fail(ErrorKind::kInvalid, "a name that no file can have");
+    if (!found) {
+      directories.release(at);
+      return std::unexpected<Error>(std::move(found).error());
+    }
+    Directory* next = directories.add(at, std::move(name));
+    directories.set_attributes(next, found->entry);
+    directories.release(at);  // the child holds it
+    at = next;
+  }
+  return at;
 }
 
 }  // namespace
@@ -105,16 +158,25 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   OpenTarget target = TRY(within(open_target(options), "the target " + options.target));
 
   const bool directory = !found || found->entry.type == format::EntryType::kDirectory;
+  const std::string base_path = directory ? sub_path : sub_path.substr(0, sub_path.rfind('/'));
+  const bool inside = chosen_by(patterns, base_path);
   const Budget budget = divide(options);
   Collector collector(progress, cancel);
   Metadata metadata(collector);
   {
-    const std::string prefix = directory ? sub_path : sub_path.substr(0, sub_path.rfind('/'));
-    DirectoryTree directories(std::move(target.fd), prefix, budget.open_directories, metadata, collector);
-    if (target.made && found && directory && !options.dry_run) {
-      directories.set_attributes(directories.root(), found->entry);
-      directories.root()->chosen = true;
+    DirectoryTree directories(std::move(target.fd), options.in_place ? "" : base_path, budget.open_directories,
+                              metadata, collector);
+    Directory* base = directories.root();
+    if (options.in_place)
+      base = TRY(way_down(directories, reader, body, base_path));
+    else
+      DirectoryTree::hold(base);
+    if (directory && found) {
+      directories.set_attributes(base, found->entry);
+      base->chosen = options.in_place ? inside : target.ours;
+      if (target.ours && !options.in_place) directories.mark_root_unfinished();
     }
+    if (!options.dry_run) directories.use_root();
     HardLinks links(reader, directories, metadata, collector, budget.links_bytes);
     AgainList again;
     LateLinks late_links;
@@ -133,7 +195,9 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       std::optional<Runner> runner;
       if (!options.dry_run) runner.emplace(run, budget.workers);
       Walker walker(run, runner ? &*runner : nullptr, body, patterns, budget.window_bytes);
-      walked = directory ? walker.walk(found ? found->entry.child : body.root) : walker.one(*found);
+      Walker::Base at{base, base_path, inside};
+      walked = directory ? walker.walk(std::move(at), found ? found->entry.child : body.root)
+                         : walker.one(std::move(at), *found);
     }
     links.forget_all();
     if (!walked) return std::unexpected<Error>(std::move(walked).error());

@@ -23,11 +23,10 @@ Walker::Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const
       window_(std::make_unique<Window>()),
       own_writer_(run) {}
 
-Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
-  Directory* root = run_.directories.root();
-  DirectoryTree::hold(root);
-  path_ = root->name;
-  stack_.push_back({.directory = root, .node = node, .inside = patterns_.empty(), .path_bytes = path_.size()});
+Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
+  path_ = std::move(base.path);
+  stack_.push_back({.directory = base.directory, .node = node, .inside = base.inside, .path_bytes = path_.size()});
+  if (base.inside && runner_) run_.directories.make(base.directory);
   bool root_read = false;
   while (!stack_.empty() && !run_.collector.stopped()) {
     Frame& frame = stack_.back();
@@ -79,12 +78,13 @@ Result<> Walker::walk(const std::optional<format::ChunkRef>& node) {
   return {};
 }
 
-Result<> Walker::one(const vault::FoundEntry& found) {
-  if (runner_)
-    plan(run_.directories.root(), found.entry, found.chunks, false, nullptr);
-  else
-    count_dry(found.entry);
-  return walk(std::nullopt);
+Result<> Walker::one(Base base, const vault::FoundEntry& found) {
+  Directory* directory = base.directory;
+  stack_.push_back({.directory = directory, .node = {}, .inside = base.inside, .path_bytes = base.path.size()});
+  path_ = std::move(base.path);
+  visit(stack_.back(), found.entry, found.chunks);
+  stack_.pop_back();
+  return walk({directory, {}, false}, std::nullopt);
 }
 
 void Walker::leave_frames() {

@@ -31,10 +31,15 @@ class Walker {
   Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const policy::PatternList& patterns,
          std::size_t window_bytes_max);
 
-  // Everything in the directory node `node`, which the tree's root stands for.
-  Result<> walk(const std::optional<format::ChunkRef>& node);
-  // One entry that is no directory, into the root.
-  Result<> one(const vault::FoundEntry& found);
+  struct Base {
+    Directory* directory;  // planned; the walk takes over a reference
+    std::string path;      // in the snapshot; "" for its root
+    bool inside;           // chosen itself, so its contents are unless a pattern takes them out
+  };
+  // Everything in the directory node `node`, which is the base's.
+  Result<> walk(Base base, const std::optional<format::ChunkRef>& node);
+  // One entry that is no directory, into the base.
+  Result<> one(Base base, const vault::FoundEntry& found);
 
  private:
   struct Pending {  // a subdirectory to be walked

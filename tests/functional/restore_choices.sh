@@ -37,3 +37,15 @@ rm "$work/data/src/d.txt"
 status 0 "$coppice" restore "latest:$work/data/src/d.txt" --in-place
 rm "$work/data/src/new"
 same "$work/before" "$work/data"
+
+# In place, nothing is written through a symlink that took the place of a directory.
+mkdir "$work/victim"
+rm -r "$work/data/docs"
+ln -s "$work/victim" "$work/data/docs"
+status 0 "$coppice" restore "latest:$work/data/docs" --in-place
+[ -z "$(ls -A "$work/victim")" ] || die "a restore in place wrote through a symlink"
+same "$work/before" "$work/data"
+mv "$work/data" "$work/victim/data"
+ln -s "$work/victim/data" "$work/data"
+status 1 "$coppice" restore "latest:$work/data/docs" --in-place
+says "a symlink to $work/victim/data"

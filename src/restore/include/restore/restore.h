@@ -17,9 +17,10 @@
 namespace coppice::restore {
 
 struct RestoreOptions {
-  std::string target;    // directory; made when missing. "/" restores in place
+  std::string target;    // directory; made when missing
   std::string sub_path;  // "" : recreate full paths under target; else: this directory's contents (or this one file) go
                          // into target
+  bool in_place = false;  // target, "/" for a user, is the snapshot's "/": a sub_path too goes to its full path below it
   std::vector<std::string> patterns;  // gitignore syntax against the full path in the snapshot; empty: everything.
                                       // Parents of a match are made too
   bool overwrite_newer = true;
