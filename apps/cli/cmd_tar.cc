@@ -19,7 +19,13 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
   const bool to_stdout = options.output.empty() || options.output == "-";
   if (to_stdout && stdout_is_terminal())
     return usage(command, "a tar stream is not for a terminal: redirect it, or say -o FILE");
-  if (to_stdout && common.json) return usage(command, "standard output is the tar stream; with --json say -o FILE");
+  platform::Fd file;
+  if (to_stdout) {
+    // Standard output is the archive's alone: whatever else is told there goes to standard error.
+    file = platform::Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+    if (!file || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+      return report(common, errno_error(errno, "standard output"));
+  }
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
   auto chosen = choose_readable(*opened->vault, options.snapshot, options.filter);
@@ -34,7 +40,6 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
   }
   CancelToken cancel;
   const auto work = [&]() -> Result<restore::RestoreReport> {
-    platform::Fd file;
     if (!to_stdout) file = TRY(platform::open_at(AT_FDCWD, options.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
     const tasks::InterruptGuard interrupts(cancel, "\ncoppice: stopping; what was written is not a whole archive\n");
@@ -42,8 +47,7 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
       return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,
                                    sub_path.empty()};
     });
-    auto report =
-        TRY(restore::write_tar(*reader, body, sub_path, to_stdout ? STDOUT_FILENO : file.get(), progress, cancel));
+    auto report = TRY(restore::write_tar(*reader, body, sub_path, file.get(), progress, cancel));
     return report;
   };
   auto done = work();

@@ -6,16 +6,22 @@
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "format/tree.h"
 #include "prefetch.h"
 
 namespace coppice::restore {
 
+struct DataRegion {  // of a file with holes
+  std::uint64_t at, length;
+};
 struct StreamEntry {    // the content parts that follow are this entry's
-  std::string path;     // without a leading slash
+  std::string path;     // below what is streamed, without a leading slash; "." for that directory itself
   std::string link_to;  // a later name of an inode: the path of the first
   format::Entry entry;  // without slices and extents
+  bool sparse = false;
+  std::vector<DataRegion> regions;  // sparse: all that is no hole
 };
 struct StreamPart {  // `length` bytes; zeros when there is no slot
   Prefetcher::SlotPtr slot;
@@ -24,7 +30,7 @@ struct StreamPart {  // `length` bytes; zeros when there is no slot
   std::uint64_t length = 0;
 };
 struct StreamProblem {  // what could not be read of the tree
-  std::string path;
+  std::string path;     // as an entry's
   std::string what;
 };
 using StreamItem = std::variant<StreamEntry, StreamPart, StreamProblem>;

@@ -1,11 +1,13 @@
 #include "tar_walk.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace coppice::restore {
 namespace {
 
 constexpr std::size_t kChildrenPerBatch = 4096;
+constexpr std::size_t kRegionsMax = 65536;
 
 }  // namespace
 
@@ -19,7 +21,8 @@ void TarWalk::join(const std::string& name) {
   path_ += name;
 }
 
-Result<> TarWalk::directory(const std::optional<format::ChunkRef>& node) {
+Result<> TarWalk::directory(const std::optional<format::Entry>& self, const std::optional<format::ChunkRef>& node) {
+  if (self) TRY(push(StreamEntry{.path = ".", .entry = *self}));
   stack_.push_back({.node = node});
   while (!stack_.empty()) {
     Frame& frame = stack_.back();
@@ -28,7 +31,7 @@ Result<> TarWalk::directory(const std::optional<format::ChunkRef>& node) {
       if (auto result = read(frame); !result) {
         if (result.error().kind() == ErrorKind::kCancelled || root) return result;
         TRY(push(StreamProblem{
-            "/" + path_, "the list of this directory cannot be read from the vault: " + result.error().message()}));
+            path_, "the list of this directory cannot be read from the vault: " + result.error().message()}));
         frame.more = false;
       }
       continue;
@@ -41,7 +44,7 @@ Result<> TarWalk::directory(const std::optional<format::ChunkRef>& node) {
     format::Entry child = std::move(frame.children[frame.next++]);
     join(child.name);
     auto below = child.child;
-    TRY(push(StreamEntry{path_, {}, std::move(child)}));
+    TRY(push(StreamEntry{.path = path_, .entry = std::move(child)}));
     if (stack_.size() > format::kTreeDepthMax)
       return fail(ErrorKind::kCorrupt, "the tree is deeper than a snapshot may be");
     Frame next{.node = std::move(below), .path_bytes = path_.size()};
@@ -96,15 +99,40 @@ std::string TarWalk::link_target(const format::Entry& entry, const std::vector<f
   return {};
 }
 
+// Past the bound the rest of the file counts as data: larger, and right.
+void TarWalk::find_regions(StreamEntry& item, const std::vector<format::ChunkRef>& chunks) {
+  std::uint64_t at = 0;
+  const auto found = vault::read_slices(
+      reader_, item.entry, chunks, [&](const format::ChunkRef* ref, const format::Slice& slice) -> Result<> {
+        const std::uint64_t begin = std::exchange(at, at + slice.length);
+        if (!ref) {
+          item.sparse = true;
+        } else if (!item.regions.empty() && (item.regions.size() >= kRegionsMax ||
+                                             item.regions.back().at + item.regions.back().length == begin)) {
+          item.regions.back().length = at - item.regions.back().at;
+        } else {
+          item.regions.push_back({begin, slice.length});
+        }
+        return {};
+      });
+  if (!found || at != item.entry.size) item.sparse = false;  // the content's own pass tells of it
+  if (!item.sparse) item.regions = {};
+}
+
 Result<> TarWalk::entry(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
   const std::size_t before = path_.size();
   join(entry.name);
-  StreamEntry item{path_, link_target(entry, chunks), entry};
+  StreamEntry item{.path = path_, .link_to = link_target(entry, chunks), .entry = entry};
   path_.resize(before);
+  const bool content = entry.type == format::EntryType::kFile && item.link_to.empty();
+  const bool may_be_sparse =
+      !entry.extents.empty() || std::any_of(entry.slices.begin(), entry.slices.end(), [](const format::Slice& slice) {
+        return slice.chunk == format::Slice::kHole;
+      });
+  if (content && may_be_sparse) find_regions(item, chunks);
   item.entry.slices.clear();
   item.entry.extents.clear();
-  const bool content = entry.type == format::EntryType::kFile && item.link_to.empty();
-  const std::string path = "/" + item.path;
+  const std::string path = item.path;
   TRY(push(std::move(item)));
   if (!content) return {};
   auto result = stream_content(reader_, prefetcher_, queue_, entry, chunks);

@@ -19,7 +19,8 @@ class TarWalk {
  public:
   TarWalk(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue)
       : reader_(reader), prefetcher_(prefetcher), queue_(queue) {}
-  Result<> directory(const std::optional<format::ChunkRef>& node);
+  // `self`: the directory's own entry, if it is known.
+  Result<> directory(const std::optional<format::Entry>& self, const std::optional<format::ChunkRef>& node);
   Result<> entry(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);  // no directory
 
  private:
@@ -41,6 +42,7 @@ class TarWalk {
   Result<> read(Frame& frame);
   Result<> push(StreamItem item);
   void join(const std::string& name);
+  void find_regions(StreamEntry& item, const std::vector<format::ChunkRef>& chunks);
   std::string link_target(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
 
   vault::ChunkReader& reader_;

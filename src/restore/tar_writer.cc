@@ -9,12 +9,32 @@
 #include <cerrno>
 #include <utility>
 
+#include "foundation/encoding.h"
 #include "platform/file.h"
+#include "posix_acl.h"
 
 namespace coppice::restore {
 namespace {
 
 using format::EntryType;
+
+int acl_tag(AclTag tag) {
+  switch (tag) {
+    case AclTag::kUserObject:
+      return ARCHIVE_ENTRY_ACL_USER_OBJ;
+    case AclTag::kUser:
+      return ARCHIVE_ENTRY_ACL_USER;
+    case AclTag::kGroupObject:
+      return ARCHIVE_ENTRY_ACL_GROUP_OBJ;
+    case AclTag::kGroup:
+      return ARCHIVE_ENTRY_ACL_GROUP;
+    case AclTag::kMask:
+      return ARCHIVE_ENTRY_ACL_MASK;
+    case AclTag::kOther:
+      return ARCHIVE_ENTRY_ACL_OTHER;
+  }
+  return 0;
+}
 
 unsigned file_type(EntryType type) {
   switch (type) {
@@ -47,8 +67,22 @@ Timestamp printable(const Timestamp& t) {
 
 }  // namespace
 
-TarWriter::TarWriter(int fd, Collector& collector)
-    : fd_(fd), collector_(collector), archive_(archive_write_new()), entry_(archive_entry_new()) {}
+Utf8Locale::Utf8Locale() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+  if (locale_) before_ = ::uselocale(locale_);
+}
+
+Utf8Locale::~Utf8Locale() {
+  if (!locale_) return;
+  ::uselocale(before_);
+  ::freelocale(locale_);
+}
+
+TarWriter::TarWriter(int fd, std::string prefix, Collector& collector)
+    : fd_(fd),
+      prefix_(std::move(prefix)),
+      collector_(collector),
+      archive_(archive_write_new()),
+      entry_(archive_entry_new()) {}
 
 TarWriter::~TarWriter() {
   archive_entry_free(entry_);
@@ -57,8 +91,10 @@ TarWriter::~TarWriter() {
 
 Result<> TarWriter::open() {
   archive_write_set_format_pax(archive_);
-  // Names are bytes: nothing is to be translated, whatever the locale.
-  archive_write_set_options(archive_, "hdrcharset=BINARY");
+  archive_write_set_options(archive_, "xattrheader=SCHILY");
+  // Names are bytes, and most of them UTF-8, which is what tar wants. libarchive takes them for text of the locale: in
+  // that of Utf8Locale it leaves what is UTF-8 alone, and marks the rest as binary.
+  if (!locale_.holds()) archive_write_set_options(archive_, "hdrcharset=BINARY");
   archive_write_set_bytes_per_block(archive_, 512 << 10);
   archive_write_set_bytes_in_last_block(archive_, 10240);
   if (archive_write_open(archive_, this, nullptr, &TarWriter::write, nullptr) != ARCHIVE_OK) return broken();
@@ -69,11 +105,10 @@ Result<> TarWriter::item(const StreamItem& item) {
   if (auto* entry = std::get_if<StreamEntry>(&item)) return begin(*entry);
   if (auto* part = std::get_if<StreamPart>(&item)) return content(*part);
   const auto& told = std::get<StreamProblem>(item);
-  if (in_file_ && told.path == path_) {
+  if (std::string path = full_path(told.path); in_file_ && path == path_)
     problem(told.what);
-  } else {
-    collector_.fail(told.path, told.what);
-  }
+  else
+    collector_.fail(std::move(path), told.what);
   return {};
 }
 
@@ -98,11 +133,36 @@ std::unexpected<Error> TarWriter::broken() const {
   return fail(ErrorKind::kUnavailable, fmt::format("the tar stream: {}", text ? text : "unknown error"));
 }
 
+std::string TarWriter::full_path(const std::string& path) const {
+  if (path.empty() || path == ".") return prefix_.empty() ? "/" : prefix_;
+  return prefix_ + "/" + path;
+}
+
+// False when it is none that tar could hold.
+bool TarWriter::add_acl(const format::Xattr& xattr) {
+  if (xattr.name != kAccessAclName && xattr.name != kDefaultAclName) return false;
+  const auto entries = parse_posix_acl(xattr.value);
+  if (!entries) return false;
+  const int type =
+      xattr.name == kAccessAclName ? ARCHIVE_ENTRY_ACL_TYPE_ACCESS : ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
+  for (const AclEntry& e : *entries) {
+    const bool named = e.tag == AclTag::kUser || e.tag == AclTag::kGroup;
+    archive_entry_acl_add_entry(entry_, type, static_cast<int>(e.permissions), acl_tag(e.tag),
+                                named ? static_cast<int>(e.id) : -1, nullptr);
+  }
+  return true;
+}
+
+void TarWriter::add_xattrs(const format::Entry& e) {
+  for (const auto& x : e.xattrs)
+    if (!add_acl(x)) archive_entry_xattr_add_entry(entry_, x.name.c_str(), x.value.data(), x.value.size());
+}
+
 Result<> TarWriter::begin(const StreamEntry& item) {
   TRY(end_file());
   const format::Entry& e = item.entry;
-  path_ = "/" + item.path;
-  if (!format::is_valid_name(e.name)) {
+  path_ = full_path(item.path);
+  if (item.path != "." && !format::is_valid_name(e.name)) {
     collector_.fail(path_, "a name that no file can have: left out");
     return {};
   }
@@ -130,18 +190,28 @@ Result<> TarWriter::begin(const StreamEntry& item) {
   archive_entry_set_atime(to, static_cast<time_t>(atime.seconds), static_cast<long>(atime.nanoseconds));
   if (e.type == EntryType::kCharDevice || e.type == EntryType::kBlockDevice)
     archive_entry_set_rdev(to, static_cast<dev_t>(e.rdev));
-  for (const auto& x : e.xattrs) archive_entry_xattr_add_entry(to, x.name.c_str(), x.value.data(), x.value.size());
+  add_xattrs(e);
+  if (e.flags != 0) archive_entry_set_fflags(to, e.flags, 0);
+  if (e.project != 0) collector_.note_once("project", path_, "project ids have no place in a tar archive (said once)");
   if (!item.link_to.empty())
     archive_entry_copy_hardlink(to, item.link_to.c_str());
   else if (e.type == EntryType::kSymlink)
     archive_entry_copy_symlink(to, e.target.c_str());
   file_bytes_ = file && !unreadable ? e.size : 0;
   archive_entry_set_size(to, static_cast<la_int64_t>(file_bytes_));
+  if (file_bytes_ > 0 && item.sparse) {
+    for (const DataRegion& r : item.regions)
+      archive_entry_sparse_add_entry(to, static_cast<la_int64_t>(r.at), static_cast<la_int64_t>(r.length));
+    if (item.regions.empty()) archive_entry_sparse_add_entry(to, static_cast<la_int64_t>(file_bytes_), 0);
+  }
 
   if (const int r = archive_write_header(archive_, to); r != ARCHIVE_OK) {
     if (r == ARCHIVE_FATAL) return broken();
     const char* text = archive_error_string(archive_);
-    collector_.warn(path_, fmt::format("tar: {}", text ? text : "unknown problem"));
+    const bool binary = !(is_utf8(item.path) && is_utf8(item.link_to) && is_utf8(e.target) && is_utf8(e.owner.user) &&
+                          is_utf8(e.owner.group));
+    if (r != ARCHIVE_WARN || !binary)  // else it says that a name is marked as binary
+      collector_.warn(path_, fmt::format("tar: {}", text ? text : "unknown problem"));
     if (r == ARCHIVE_FAILED) return collector_.count_failed(), Result<>{};
   }
   if (file) {

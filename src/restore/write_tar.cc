@@ -23,8 +23,12 @@ Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::Snapsh
     progress.files_total = body.files;
     progress.bytes_total = body.bytes;
   }
+  const bool directory = !found || found->entry.type == format::EntryType::kDirectory;
+  std::string prefix(sub_path);
+  if (!prefix.empty() && prefix.front() != '/') prefix.insert(0, "/");
+  if (!directory) prefix.resize(prefix.rfind('/'));
   Collector collector(progress, cancel);
-  TarWriter writer(fd, collector);
+  TarWriter writer(fd, std::move(prefix), collector);
   TRY(writer.open());
   Prefetcher prefetcher(reader, stream_threads(), kStreamBlocksMax);
   StreamQueue queue(kStreamQueueItems);
@@ -32,9 +36,9 @@ Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::Snapsh
   std::thread producer([&] {
     TarWalk walk(reader, prefetcher, queue);
     if (!found)
-      planned = walk.directory(body.root);
-    else if (found->entry.type == format::EntryType::kDirectory)
-      planned = walk.directory(found->entry.child);
+      planned = walk.directory({}, body.root);
+    else if (directory)
+      planned = walk.directory(found->entry, found->entry.child);
     else
       planned = walk.entry(found->entry, found->chunks);
     queue.close();

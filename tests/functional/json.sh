@@ -36,6 +36,8 @@ lines 0 summary restore latest --to "$work/back2" --dry-run
 [ ! -e "$work/back2" ] || die "a dry run wrote something"
 lines 1 error restore ffffffff --to "$work/back3"
 lines 0 summary tar latest -o "$work/all.tar"
+status 0 "$coppice" tar latest --json   # the archive on standard output, the summary on standard error
+tail -n 1 "$work/err" | grep -q '"type":"summary"' || die "tar --json: $(cat "$work/err")"
 lines 0 summary check --read-data
 lines 0 stats stats
 lines 0 vault key list
