@@ -126,6 +126,9 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
     return report(common, done.error().within(fmt::format("restoring {}", chosen->snapshot.short_id())),
                   done.error().kind() == ErrorKind::kNotFound ? "'coppice ls' shows what is in the snapshot" : "");
   }
+  if (done->chosen == 0 && !flags.includes.empty())
+    return report(common, Error(ErrorKind::kNotFound, "--include: nothing in the snapshot matches"),
+                  "'coppice find' shows what a pattern matches; one with a '/' in it begins at the root");
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);
@@ -153,7 +156,7 @@ void add_restore(Cli& cli) {
       ->type_name("PATTERN");
   add_repeatable(command, "-e,--exclude", flags->excludes, "Not what matches")->type_name("PATTERN");
   command->add_flag("--verify", flags->verify, "Read again what was written and compare");
-  command->add_flag("-n,--dry-run", flags->dry_run, "Count only; write nothing");
+  command->add_flag("-n,--dry-run", flags->dry_run, "Compare and count; write nothing");
   add_filter_options(command, flags->filter);
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, flags, command] {

@@ -23,10 +23,7 @@
 #include <memory>
 
 #include "foundation/encoding.h"
-
-#ifndef FS_CASEFOLD_FL
-#define FS_CASEFOLD_FL 0x40000000
-#endif
+#include "platform/file_flags.h"
 
 namespace coppice::capture {
 
@@ -320,9 +317,7 @@ Result<> fill_extended(int fd, int dir_fd, const char* name, FileSystemMemo& mem
 }
 
 std::uint32_t restorable_flags() {
-  return FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL |
-         FS_NOATIME_FL | FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_NOCOW_FL |
-         FS_DAX_FL | FS_PROJINHERIT_FL | FS_CASEFOLD_FL;
+  return platform::kUserFileFlags;
 }
 
 }  // namespace coppice::capture

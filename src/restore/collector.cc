@@ -45,6 +45,7 @@ Result<RestoreReport> Collector::take() {
   report.bytes = bytes_;
   report.skipped = progress_.skipped;
   report.verified = verified_;
+  report.chosen = chosen_;
   report.failed = failed_;
   report.warnings = std::move(warnings_);
   report.warnings_total = warnings_total_;

@@ -44,6 +44,7 @@ class Collector {
   }
   // Content of a file that is under way, for the display.
   void show_bytes(std::uint64_t bytes) { progress_.bytes.fetch_add(bytes, std::memory_order_relaxed); }
+  void count_chosen() { chosen_.fetch_add(1, std::memory_order_relaxed); }
   void count_directory() { directories_.fetch_add(1, std::memory_order_relaxed); }
   void count_other() { others_.fetch_add(1, std::memory_order_relaxed); }
   void count_verified() { verified_.fetch_add(1, std::memory_order_relaxed); }
@@ -57,7 +58,7 @@ class Collector {
   RestoreProgress& progress_;
   const CancelToken& cancel_;
   std::atomic<bool> stopped_{false};
-  std::atomic<std::uint64_t> files_{0}, bytes_{0}, directories_{0}, others_{0}, verified_{0};
+  std::atomic<std::uint64_t> files_{0}, bytes_{0}, directories_{0}, others_{0}, verified_{0}, chosen_{0};
   Mutex mutex_;
   std::vector<RestoreWarning> warnings_ GUARDED_BY(mutex_);
   std::uint64_t warnings_total_ GUARDED_BY(mutex_) = 0, failed_ GUARDED_BY(mutex_) = 0;

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/btrfs.h>
+#include <sys/ioctl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -17,6 +19,8 @@ namespace coppice::restore {
 namespace {
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+constexpr std::string_view kOnTheWay = " stands where the way leads: it is left alone";
 
 std::string describe(int dir, const char* name) {
   char text[PATH_MAX];
@@ -36,9 +40,9 @@ std::string Where::path() const {
   return path.empty() ? "/" : path;
 }
 
-DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Metadata& metadata,
-                             Collector& collector)
-    : metadata_(metadata), collector_(collector), open_max_(open_max), root_(new Directory) {
+DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Use use,
+                             Metadata& metadata, Collector& collector)
+    : metadata_(metadata), collector_(collector), open_max_(open_max), use_(use), root_(new Directory) {
   root_->name = std::move(prefix);
   root_->made = true;
   root_->existed = true;
@@ -82,7 +86,7 @@ bool DirectoryTree::make(Directory* directory) {
     if (d->failed || d->parent->failed) {
       d->failed = true;
     } else {
-      d->failed = !make_one(d);
+      d->failed = !(use_ == Use::kLook ? look_at(d) : make_one(d));
       d->made = !d->failed;
     }
     if (d->failed) {
@@ -94,15 +98,38 @@ bool DirectoryTree::make(Directory* directory) {
   return true;
 }
 
+bool DirectoryTree::tell(const Directory* directory, std::string what) {
+  collector_.fail(Where{directory, {}}.path(), std::move(what));
+  return false;
+}
+
+// As make_one() would find it.
+bool DirectoryTree::look_at(Directory* directory) {
+  if (!directory->parent->existed) return true;
+  auto parent = pin(directory->parent);
+  if (!parent) return tell(directory, parent.error().message());
+  const char* name = directory->name.c_str();
+  platform::Fd fd(::openat(parent->fd(), name, kOpenDirectory));
+  if (!fd && errno == EACCES) {
+    directory->path_only = true;
+    fd = platform::Fd(::openat(parent->fd(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  struct stat st {};
+  if (!fd || ::fstat(fd.get(), &st) != 0)
+    return errno == ENOENT || directory->chosen || tell(directory, describe(parent->fd(), name).append(kOnTheWay));
+  directory->existed = true;
+  directory->device = st.st_dev;
+  directory->inode = st.st_ino;
+  publish(directory, std::move(fd));
+  return true;
+}
+
 bool DirectoryTree::make_one(Directory* directory) {
-  const auto told = [&](std::string what) {
-    collector_.fail(Where{directory, {}}.path(), std::move(what));
-    return false;
-  };
+  const auto told = [&](std::string what) { return tell(directory, std::move(what)); };
   auto parent = pin(directory->parent);
   if (!parent) return told(parent.error().message());
   const char* name = directory->name.c_str();
-  int made = ::mkdirat(parent->fd(), name, kUnfinishedMode);
+  int made = make_new(parent->fd(), *directory);
   platform::Fd fd;
   if (made != 0 && errno == EEXIST) {
     auto existing = enter_existing(parent->fd(), directory);
@@ -111,7 +138,7 @@ bool DirectoryTree::make_one(Directory* directory) {
       directory->existed = true;
     } else if (existing.error().kind() == ErrorKind::kConflict) {
       // What was not asked for is not touched: a symlink on the way may be how this host is laid out.
-      if (!directory->chosen) return told(describe(parent->fd(), name) + " stands where the way leads: it is left alone");
+      if (!directory->chosen) return told(describe(parent->fd(), name).append(kOnTheWay));
       made = make_instead(parent->fd(), directory->name);
       if (made != 0) return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
     } else {
@@ -136,15 +163,33 @@ bool DirectoryTree::make_one(Directory* directory) {
   if (directory->existed) {
     learn_existing(fd.get(), directory);
   } else {
+    if (directory->attributes.marks & format::kMarkSubvolume) ::fchmod(fd.get(), kUnfinishedMode);
     if (directory->parent->inherits_acl) {
       ::fremovexattr(fd.get(), "system.posix_acl_default");
       ::fremovexattr(fd.get(), "system.posix_acl_access");
       ::fchmod(fd.get(), kUnfinishedMode);
     }
+    if (directory->parent->inherits_flags) metadata_.take_off_inherited_flags(fd.get());
     metadata_.apply_early_flags(fd.get(), directory->attributes);
   }
   publish(directory, std::move(fd));
   return true;
+}
+
+int DirectoryTree::make_new(int parent_fd, const Directory& directory) {
+  const char* name = directory.name.c_str();
+  const bool subvolume = (directory.attributes.marks & format::kMarkSubvolume) != 0;
+  if (subvolume) {
+    btrfs_ioctl_vol_args request{};
+    std::strncpy(request.name, name, sizeof request.name - 1);
+    if (::ioctl(parent_fd, BTRFS_IOC_SUBVOL_CREATE, &request) == 0) return 0;
+    if (errno == EEXIST) return -1;
+  }
+  const int made = ::mkdirat(parent_fd, name, kUnfinishedMode);
+  if (made == 0 && subvolume)
+    collector_.note_once("subvolume", Where{&directory, {}}.path(),
+                         "btrfs subvolumes become plain directories here (said once)");
+  return made;
 }
 
 // Puts an empty directory in the place of something that is none. What stands there goes when the directory is sure.
@@ -203,7 +248,8 @@ void DirectoryTree::learn_existing(int fd, Directory* directory) {
   directory->inherits_acl = (directory->path_only
                                  ? ::getxattr(ProcPath(fd).text, "system.posix_acl_default", nullptr, 0)
                                  : ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0)) > 0;
-  if (metadata_.root()) directory->guards_taken = metadata_.take_off_guards(fd);
+  directory->inherits_flags = metadata_.flags_of(fd) != 0;
+  if (metadata_.root() && directory->inherits_flags) directory->guards_taken = metadata_.take_off_guards(fd);
 }
 
 // ---- the end of a directory ----
@@ -227,6 +273,7 @@ void DirectoryTree::finish(Directory* directory) {
 }
 
 void DirectoryTree::finish_attributes(Directory* directory) {
+  if (use_ == Use::kLook) return;
   const bool put_back = directory->existed && (directory->mode_changed || directory->guards_taken);
   if (!takes_attributes(*directory) && !put_back) return;
   directory->references.store(2, std::memory_order_relaxed);  // the pin's own must not be the last again
@@ -246,14 +293,17 @@ void DirectoryTree::finish_attributes(Directory* directory) {
   } else {
     struct stat st {};
     const Where where{directory, {}};
+    const HandleKind kind = directory->path_only ? HandleKind::kPath : HandleKind::kOpen;
     bool right = ::fstat(fd, &st) == 0;
-    right = right && metadata_.apply(
-                         fd, directory->path_only ? HandleKind::kPath : HandleKind::kOpen, st, directory->attributes,
-                         {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
-                          .existed = directory->existed},
-                         where);
-    if (!directory->path_only)
-      right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
+    if (right && !(directory->existed && metadata_.is_right(fd, kind, st, directory->attributes))) {
+      right = metadata_.apply(
+          fd, kind, st, directory->attributes,
+          {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
+           .existed = directory->existed},
+          where);
+      if (kind == HandleKind::kOpen)
+        right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
+    }
     if (!right)
       collector_.count_failed();
     else

@@ -39,6 +39,7 @@ struct Directory {
   bool unfinished = false;    // existed: an earlier run made it, and was interrupted before it put the attributes on
   bool path_only = false;     // its list may not be read: held by an O_PATH descriptor, enough to pass through
   bool inherits_acl = false;  // has a default ACL that what is made in it would inherit
+  bool inherits_flags = false;  // has flags, or a project id, that what is made in it would inherit
   mode_t mode_before = 0;     // existed: to put back what make() had to change
   bool mode_changed = false;
   unsigned guards_taken = 0;  // existed: flags that come back too
@@ -91,13 +92,18 @@ class DirectoryPin {
 // Thread-safe but for add() and make(), which belong to the walking thread.
 class DirectoryTree {
  public:
+  // kLook: for a dry run. Nothing is changed; a directory that is missing counts as made, and `existed` tells.
+  enum class Use { kChange, kLook };
   // `root`: the target, open. `prefix`: the snapshot's path that it stands for. `open_max`: descriptors kept.
-  DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Metadata& metadata, Collector& collector);
+  DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Use use, Metadata& metadata,
+                Collector& collector);
   ~DirectoryTree();
 
   Directory* root() { return root_; }
   // Something will be made in the root: to be called once its attributes are known, before anything is.
-  void use_root() { learn_existing(root_->fd, root_); }
+  void use_root() {
+    if (use_ == Use::kChange) learn_existing(root_->fd, root_);
+  }
   void mark_root_unfinished() { ::fchmod(root_->fd, kUnfinishedMode); }
   // A directory that is planned: nothing is on disk yet. The caller owns one reference.
   Directory* add(Directory* parent, std::string name);
@@ -113,7 +119,10 @@ class DirectoryTree {
  private:
   friend class DirectoryPin;
   bool make_one(Directory* directory);
+  bool look_at(Directory* directory);
+  bool tell(const Directory* directory, std::string what);
   Result<platform::Fd> enter_existing(int parent_fd, Directory* directory);
+  int make_new(int parent_fd, const Directory& directory);
   int make_instead(int parent_fd, const std::string& name);
   void learn_existing(int fd, Directory* directory);
   DirectoryPin pin_open(Directory* directory) REQUIRES(mutex_);
@@ -131,6 +140,7 @@ class DirectoryTree {
   Metadata& metadata_;
   Collector& collector_;
   const std::size_t open_max_;
+  const Use use_;
   Directory* root_;
   Mutex mutex_;
   std::size_t open_count_ GUARDED_BY(mutex_) = 0;

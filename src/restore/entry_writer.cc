@@ -170,6 +170,25 @@ Result<platform::Fd> EntryWriter::create_file(Record& record, Target& target, mo
   return platform::Fd(fd);
 }
 
+// For reading. What its owner may not read is opened all the same; its mode is back before anything else happens.
+platform::Fd EntryWriter::open_existing(const char* name) {
+  const int flags = O_RDONLY | O_NONBLOCK;
+  const int fd = open_restarting(pin_.fd(), name, flags);
+  if (fd >= 0 || errno != EACCES) return platform::Fd(fd);
+  const platform::Fd path(open_restarting(pin_.fd(), name, O_PATH));
+  struct stat st {};
+  if (!path || ::fstat(path.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != run_.metadata.euid() ||
+      ::chmod(ProcPath(path.get()).text, (st.st_mode & 07777) | S_IRUSR) != 0) {
+    errno = EACCES;
+    return {};
+  }
+  platform::Fd opened(::open(ProcPath(path.get()).text, flags | O_CLOEXEC));
+  const int error = errno;
+  ::chmod(ProcPath(path.get()).text, st.st_mode & 07777);
+  errno = error;
+  return opened;
+}
+
 bool EntryWriter::prepare_size(Record& record, int fd) {
   const auto size = static_cast<off_t>(record.attributes.size);
   if (record.has_holes) {
@@ -188,11 +207,13 @@ void EntryWriter::finish_file(Record& record, platform::Fd fd, Target& target, s
   bool placed = false;
   if (!record.failed && !run_.collector.stopped()) {
     bool right = run_.metadata.apply(fd.get(), HandleKind::kOpen, st, record.attributes,
-                                     {.inherited_acl = record.directory->inherits_acl}, where);
+                                     {.inherited_acl = record.directory->inherits_acl,
+                                      .inherited_flags = record.directory->inherits_flags},
+                                     where);
     placed = place(target, st, where);
     if (placed) {
       target.temporary.reset();
-      if (!record.link) right &= run_.metadata.apply_flags(fd.get(), record.attributes, false, where);
+      if (!record.link) right &= run_.metadata.apply_flags(fd.get(), record.attributes, record.directory->inherits_flags, where);
     }
     if (!placed || !right) run_.collector.count_failed();
   }
@@ -219,8 +240,8 @@ platform::Fd EntryWriter::open_shared(Record& record) {
   platform::Fd fd;
   const bool existing = shared.created || record.action == Action::kCheck;
   if (existing) {
-    const int flags = record.action == Action::kCheck ? O_RDONLY | O_NONBLOCK : O_RDWR;
-    fd = platform::Fd(open_restarting(target.directory_fd, target.name(), flags));
+    fd = record.action == Action::kCheck ? open_existing(record.name)
+                                         : platform::Fd(open_restarting(target.directory_fd, target.name(), O_RDWR));
     if (!fd) return fail_errno(record, "cannot be opened", errno), platform::Fd();
   } else {
     auto created = create_file(record, target, 0600);

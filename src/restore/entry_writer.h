@@ -57,6 +57,7 @@ class EntryWriter {
   Result<> read_back(int fd, const Piece* begin, const Piece* end);
   void flush_pending();
   Result<platform::Fd> create_file(Record& record, Target& target, mode_t mode);
+  platform::Fd open_existing(const char* name);  // in the directory that is pinned
   bool prepare_size(Record& record, int fd);
   void finish_file(Record& record, platform::Fd fd, Target& target, std::uint64_t shown);
   void finish_shared(Record& record);

@@ -15,15 +15,12 @@
 #include <string>
 
 #include "platform/file.h"
+#include "platform/file_flags.h"
 
 namespace coppice::restore {
 namespace {
 
-// Flags that a user or administrator set; the others describe how the file system keeps the object and are its own
-// business.
-constexpr unsigned kFlags = FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL |
-                            FS_NODUMP_FL | FS_NOATIME_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL |
-                            FS_TOPDIR_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL | FS_CASEFOLD_FL;
+constexpr unsigned kFlags = platform::kUserFileFlags;
 constexpr unsigned kGuards = FS_IMMUTABLE_FL | FS_APPEND_FL;
 
 bool has_capability(unsigned capability) {
@@ -39,6 +36,39 @@ std::string_view name_space(std::string_view name) { return name.substr(0, name.
 // host's policy.
 bool ours_to_remove(std::string_view name) {
   return name.starts_with("user.") || name.starts_with("system.posix_acl_") || name == "security.capability";
+}
+
+ssize_t list_xattrs(int fd, HandleKind kind, char* names, std::size_t bytes) {
+  return kind == HandleKind::kOpen ? ::flistxattr(fd, names, bytes) : ::listxattr(ProcPath(fd).text, names, bytes);
+}
+
+// NUL-terminated names, one behind the other. Most objects have few or none.
+std::string xattr_names(int fd, HandleKind kind) {
+  char few[1024];
+  ssize_t n = list_xattrs(fd, kind, few, sizeof few);
+  if (n >= 0 || errno != ERANGE) return std::string(few, static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  std::string names(64u << 10, '\0');  // the kernel's own bound
+  n = list_xattrs(fd, kind, names.data(), names.size());
+  names.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  return names;
+}
+
+template <class Each>
+void for_each_name(const std::string& names, Each&& each) {
+  for (const char* name = names.data(); name < names.data() + names.size(); name += std::strlen(name) + 1) each(name);
+}
+
+bool wants_xattr(const Attributes& a, const char* name) {
+  bool wanted = false;
+  for_each_xattr(a, [&](const char* ours, std::string_view) { wanted |= std::strcmp(ours, name) == 0; });
+  return wanted;
+}
+
+bool has_xattr(int fd, HandleKind kind, const char* name, std::string_view value) {
+  std::string there(value.size() + 1, '\0');
+  const ssize_t n = kind == HandleKind::kOpen ? ::fgetxattr(fd, name, there.data(), there.size())
+                                              : ::getxattr(ProcPath(fd).text, name, there.data(), there.size());
+  return n >= 0 && std::string_view(there.data(), static_cast<std::size_t>(n)) == value;
 }
 
 int remove_xattr(int fd, HandleKind kind, const char* name) {
@@ -92,7 +122,8 @@ bool Metadata::apply(int fd, HandleKind kind, const struct stat& now, const Attr
         situation.inherited_acl || a.xattr_count > 0 || (mode & (S_ISUID | S_ISGID));  // may not be `mode_now` any more
     if (mode != mode_now || touched) right &= apply_mode(fd, kind, mode, where);
   }
-  if (a.project != 0 && kind == HandleKind::kOpen) right &= apply_project(fd, a, where);
+  if ((a.project != 0 || situation.existed || situation.inherited_flags) && kind == HandleKind::kOpen)
+    right &= apply_project(fd, a, where);
   right &= apply_times(fd, kind, a, where);
   return right;
 }
@@ -134,14 +165,9 @@ bool Metadata::apply_mode(int fd, HandleKind kind, mode_t mode, const Where& whe
 
 bool Metadata::apply_xattrs(int fd, HandleKind kind, const Attributes& a, Situation situation, const Where& where) {
   if (situation.existed) {
-    std::string names(64u << 10, '\0');
-    const ssize_t n = kind == HandleKind::kOpen ? ::flistxattr(fd, names.data(), names.size())
-                                                : ::listxattr(ProcPath(fd).text, names.data(), names.size());
-    for (const char* name = names.data(); n > 0 && name < names.data() + n; name += std::strlen(name) + 1) {
-      bool wanted = false;
-      for_each_xattr(a, [&](const char* ours, std::string_view) { wanted |= std::strcmp(ours, name) == 0; });
-      if (!wanted && ours_to_remove(name)) remove_xattr(fd, kind, name);
-    }
+    for_each_name(xattr_names(fd, kind), [&](const char* name) {
+      if (!wants_xattr(a, name) && ours_to_remove(name)) remove_xattr(fd, kind, name);
+    });
   }
   bool right = true;
   for_each_xattr(a, [&](const char* name, std::string_view value) {
@@ -168,6 +194,8 @@ bool Metadata::apply_project(int fd, const Attributes& a, const Where& where) {
     if (extended.fsx_projid == a.project) return true;
     extended.fsx_projid = a.project;
     if (::ioctl(fd, FS_IOC_FSSETXATTR, &extended) == 0) return true;
+  } else if (a.project == 0) {
+    return true;
   }
   const int error = errno;
   collector_.note_once("project", where.path(),
@@ -184,9 +212,9 @@ bool Metadata::apply_times(int fd, HandleKind kind, const Attributes& a, const W
   return result == 0 || problem(where, "times", errno);
 }
 
-bool Metadata::apply_flags(int fd, const Attributes& a, bool existed, const Where& where) {
+bool Metadata::apply_flags(int fd, const Attributes& a, bool take_off, const Where& where) {
   const unsigned wanted = a.flags & kFlags;
-  if (wanted == 0 && !existed) return true;
+  if (wanted == 0 && !take_off) return true;
   int now = 0;
   if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) {
     if (wanted != 0)
@@ -226,6 +254,36 @@ void Metadata::apply_early_flags(int fd, const Attributes& a) {
   if (early == 0 || ::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return;
   now |= static_cast<int>(early);
   ::ioctl(fd, FS_IOC_SETFLAGS, &now);  // apply_flags() tries again at the end, and tells
+}
+
+unsigned Metadata::flags_of(int fd) const {
+  int now = 0;
+  return ::ioctl(fd, FS_IOC_GETFLAGS, &now) == 0 ? static_cast<unsigned>(now) & kFlags : 0;
+}
+
+void Metadata::take_off_inherited_flags(int fd) {
+  fsxattr extended{};
+  if (::ioctl(fd, FS_IOC_FSGETXATTR, &extended) == 0 && extended.fsx_projid != 0) {
+    extended.fsx_projid = 0;
+    ::ioctl(fd, FS_IOC_FSSETXATTR, &extended);
+  }
+  int now = 0;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0 || !(static_cast<unsigned>(now) & kFlags)) return;
+  now &= ~static_cast<int>(kFlags);
+  ::ioctl(fd, FS_IOC_SETFLAGS, &now);
+}
+
+bool Metadata::is_right(int fd, HandleKind kind, const struct stat& now, const Attributes& a) const {
+  if (!owner_and_mode_are(now, a.uid, a.gid, a.mode, root()) || now.st_mtim.tv_sec != a.mtime.seconds ||
+      now.st_mtim.tv_nsec != static_cast<long>(a.mtime.nanoseconds))
+    return false;
+  bool right = true;
+  for_each_name(xattr_names(fd, kind), [&](const char* name) { right &= !ours_to_remove(name) || wants_xattr(a, name); });
+  for_each_xattr(a, [&](const char* name, std::string_view value) { right = right && has_xattr(fd, kind, name, value); });
+  if (!right || kind != HandleKind::kOpen) return right;
+  if (flags_of(fd) != (a.flags & kFlags)) return false;
+  fsxattr extended{};
+  return ::ioctl(fd, FS_IOC_FSGETXATTR, &extended) == 0 ? extended.fsx_projid == a.project : a.project == 0;
 }
 
 unsigned Metadata::take_off_guards(int fd) {

@@ -46,20 +46,28 @@ class Metadata {
   }
 
   struct Situation {
-    bool inherited_acl = false;  // made in a directory with a default ACL: what it brought is taken off
-    bool existed = false;        // was there before: xattrs that the snapshot does not have are taken off
+    bool inherited_acl = false;    // made in a directory with a default ACL: what it brought is taken off
+    bool inherited_flags = false;  // made in a directory that hands down a project id: taken off too
+    bool existed = false;          // was there before: what the snapshot does not have is taken off
   };
   // `now`: the object's stat. False when something is not as it should be; the warnings were told then. What this user
   // cannot do at all (owners without root...) is told once and is no failure.
   bool apply(int fd, HandleKind kind, const struct stat& now, const Attributes& a, Situation situation,
              const Where& where);
 
-  // chattr flags. `existed`: flags that the snapshot does not have are taken off. For files and directories open for
-  // real.
-  bool apply_flags(int fd, const Attributes& a, bool existed, const Where& where);
+  // Whether the object that was there has all that apply() and apply_flags() would give it, and nothing else that they
+  // would take off; but for its atime, which is read away. Changes nothing.
+  bool is_right(int fd, HandleKind kind, const struct stat& now, const Attributes& a) const;
+
+  // chattr flags. `take_off`: those that the snapshot does not have go. For files and directories open for real.
+  bool apply_flags(int fd, const Attributes& a, bool take_off, const Where& where);
   // Those that mean something only while the file is empty (no copy-on-write, compression) or the directory is (case
   // folding).
   void apply_early_flags(int fd, const Attributes& a);
+  // The flags of an existing object; 0 where there are none.
+  unsigned flags_of(int fd) const;
+  // What a directory handed down to one that was just made in it is taken off again.
+  void take_off_inherited_flags(int fd);
   // Takes immutable and append-only off, so that what stands there can be replaced or changed. What was taken off.
   unsigned take_off_guards(int fd);
   unsigned take_off_guards_at(int dir, const char* name);

@@ -122,8 +122,7 @@ void EntryWriter::refresh(Record& record) {
   const bool file = a.plain_file();
   platform::Fd fd;
   if (file) {
-    fd = platform::Fd(::openat(pin_.fd(), record.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (fd && run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
+    fd = open_existing(record.name);
   }
   const HandleKind kind = fd ? HandleKind::kOpen : HandleKind::kPath;
   if (!fd) fd = platform::Fd(::openat(pin_.fd(), record.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -132,10 +131,16 @@ void EntryWriter::refresh(Record& record) {
     fail(record, "it was right, and then somebody else changed it during the restore");
     return settle(record, nullptr);
   }
-  bool right = run_.metadata.apply(fd.get(), kind, st, a, {.existed = true}, record.where());
+  // Nothing is set that is so already: that would change the ctime, and the next backup would read the file again.
+  bool right = true;
+  const bool refresh = !run_.metadata.is_right(fd.get(), kind, st, a);
+  if (refresh) {
+    if (kind == HandleKind::kOpen && run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
+    right = run_.metadata.apply(fd.get(), kind, st, a, {.existed = true}, record.where());
+  }
   settle(record, &st);
   if (file) {
-    if (kind == HandleKind::kOpen && !record.link)
+    if (refresh && kind == HandleKind::kOpen && !record.link)
       right &= run_.metadata.apply_flags(fd.get(), a, true, record.where());
     run_.collector.count_file(a.size, 0, true);
   } else {

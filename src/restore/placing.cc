@@ -84,7 +84,8 @@ void EntryWriter::settle(Record& record, const struct stat* there) {
   if (there) {
     record.link->device = there->st_dev;
     record.link->inode = there->st_ino;
-    record.link->existed = record.action != Action::kCreate && record.action != Action::kReplace;
+    record.link->existed = (record.action != Action::kCreate && record.action != Action::kReplace) ||
+                            record.directory->inherits_flags;
   }
   record.link->state.store(there ? LinkTarget::State::kThere : LinkTarget::State::kFailed, std::memory_order_release);
 }

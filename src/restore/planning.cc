@@ -64,13 +64,12 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
       owner_and_mode_are(st, entry.owner.uid, entry.owner.gid, entry.mode, run_.metadata.root());
   const bool foreign = st.st_nlink > 1 && (entry.links == 1 || !owner_and_mode_right);
   if (foreign && !(entry.marks & format::kMarkUnreadable)) return Action::kReplace;
-  const bool attributes_right = owner_and_mode_right && entry.xattrs.empty() && entry.flags == 0 && entry.project == 0;
   switch (entry.type) {
     case EntryType::kFile:
       if (entry.marks & format::kMarkUnreadable) return settle(), std::nullopt;  // an old content is better than none
       if (static_cast<std::uint64_t>(st.st_size) != entry.size || !same_time(st, entry.mtime)) return Action::kReplace;
       if (run_.options.verify && has_content) return Action::kCheck;
-      return attributes_right ? leave() : std::optional(Action::kRefresh);
+      return Action::kRefresh;
     case EntryType::kSymlink: {
       char text[format::kTargetBytesMax + 1];
       const ssize_t n = ::readlinkat(pin_.fd(), entry.name.c_str(), text, sizeof text);

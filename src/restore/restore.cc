@@ -86,21 +86,26 @@ bool is_empty(int fd) {
 
 struct OpenTarget {
   platform::Fd fd;
+  bool there = true;
   bool ours = false;  // nobody has put anything in it yet
 };
 
 Result<OpenTarget> open_target(const RestoreOptions& options) {
   struct stat st {};
   OpenTarget target;
-  // A dry run looks at nothing; it only needs a directory to hang its plan on.
-  const std::string& path = options.dry_run ? std::string("/") : options.target;
-  const bool made = !options.dry_run && ::stat(path.c_str(), &st) != 0 && errno == ENOENT;
-  if (made) TRY(platform::make_directories(path, 0700));
+  std::string path = options.target;
+  const bool missing = ::stat(path.c_str(), &st) != 0 && errno == ENOENT;
+  if (missing && options.dry_run) {
+    path = "/";  // only to have something
+    target.there = false;
+  } else if (missing) {
+    TRY(platform::make_directories(path, 0700));
+  }
   auto fd = platform::open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
   if (!fd && fd.error().kind() == ErrorKind::kDenied)  // it may let us pass
     fd = platform::open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY);
   target.fd = TRY(std::move(fd));
-  target.ours = !options.dry_run && (made || is_empty(target.fd.get()));
+  target.ours = !options.dry_run && (missing || is_empty(target.fd.get()));
   return target;
 }
 
@@ -144,7 +149,7 @@ Result<Directory*> way_down(DirectoryTree& directories, vault::ChunkReader& read
 Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format::SnapshotBody& body,
                                        const RestoreOptions& options, RestoreProgress& progress,
                                        const CancelToken& cancel) {
-  if (options.target.empty() && !options.dry_run)
+  if (options.target.empty())
     return fail(ErrorKind::kInvalid, "no directory to restore to was named");
   const policy::PatternList patterns = TRY(compile(options.patterns));
   const std::string sub_path = normalize(options.sub_path);
@@ -165,8 +170,10 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   Metadata metadata(collector);
   {
     DirectoryTree directories(std::move(target.fd), options.in_place ? "" : base_path, budget.open_directories,
-                              metadata, collector);
+                              options.dry_run ? DirectoryTree::Use::kLook : DirectoryTree::Use::kChange, metadata,
+                              collector);
     Directory* base = directories.root();
+    base->existed = target.there;
     if (options.in_place)
       base = TRY(way_down(directories, reader, body, base_path));
     else
@@ -176,7 +183,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       base->chosen = options.in_place ? inside : target.ours;
       if (target.ours && !options.in_place) directories.mark_root_unfinished();
     }
-    if (!options.dry_run) directories.use_root();
+    directories.use_root();
     HardLinks links(reader, directories, metadata, collector, budget.links_bytes);
     AgainList again;
     LateLinks late_links;

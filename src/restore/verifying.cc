@@ -86,7 +86,7 @@ void EntryWriter::compare_existing(Record& record, const Piece* begin, const Pie
   }
   platform::Fd fd;
   if (!run_.collector.stopped() && enter(record.directory, &record, record.where())) {
-    fd = platform::Fd(::openat(pin_.fd(), record.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    fd = open_existing(record.name);
     if (fd)
       compare(fd.get());
     else
@@ -116,10 +116,14 @@ void EntryWriter::finish_checked(Record& record, platform::Fd fd) {
   }
   if (!fd || record.failed || run_.collector.stopped()) return settle(record, nullptr);
   const Where where = record.where();
-  if (run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
-  bool right = run_.metadata.apply(fd.get(), HandleKind::kOpen, st, record.attributes, {.existed = true}, where);
+  bool right = true;
+  const bool refresh = !run_.metadata.is_right(fd.get(), HandleKind::kOpen, st, record.attributes);
+  if (refresh) {
+    if (run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
+    right = run_.metadata.apply(fd.get(), HandleKind::kOpen, st, record.attributes, {.existed = true}, where);
+  }
   settle(record, &st);
-  if (!record.link) right &= run_.metadata.apply_flags(fd.get(), record.attributes, true, where);
+  if (refresh && !record.link) right &= run_.metadata.apply_flags(fd.get(), record.attributes, true, where);
   if (!right) run_.collector.count_failed();
   run_.collector.count_verified();
   run_.collector.count_file(record.attributes.size, 0, true);

@@ -26,7 +26,10 @@ Walker::Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const
 Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
   path_ = std::move(base.path);
   stack_.push_back({.directory = base.directory, .node = node, .inside = base.inside, .path_bytes = path_.size()});
-  if (base.inside && runner_) run_.directories.make(base.directory);
+  if (base.inside) {
+    if (!patterns_.empty()) run_.collector.count_chosen();
+    if (runner_) run_.directories.make(base.directory);
+  }
   bool root_read = false;
   while (!stack_.empty() && !run_.collector.stopped()) {
     Frame& frame = stack_.back();
@@ -140,6 +143,7 @@ void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
   run_.directories.set_attributes(child, entry);
   child->chosen = inside && !(entry.marks & format::kMarkPartial);
   if (inside) {
+    run_.collector.count_chosen();
     if (entry.marks & format::kMarkUnreadable)
       run_.collector.fail(Where{child, {}}.path(),
                           "its list could not be read when it was backed up: only the directory itself is restored");
@@ -168,15 +172,25 @@ void Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<f
   if (!format::is_valid_name(entry.name))
     return run_.collector.fail(Where{frame.directory, entry.name}.path(), "a name that no file can have: left out");
   if (!chosen(frame, entry)) return;
-  if (!runner_) return count_dry(entry);
-  if (run_.directories.make(frame.directory)) plan(frame.directory, entry, chunks, false, nullptr);  // else told
+  run_.collector.count_chosen();
+  if (!run_.directories.make(frame.directory)) return;  // told
+  if (runner_)
+    plan(frame.directory, entry, chunks, false, nullptr);
+  else
+    count_dry(frame.directory, entry, chunks);
 }
 
-void Walker::count_dry(const format::Entry& entry) {
-  if (entry.type == format::EntryType::kFile)
-    run_.collector.count_file(entry.size, 0, false);
-  else
+void Walker::count_dry(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
+  HardLinks::Seen seen{.target = nullptr, .first = true};
+  if (may_be_linked(entry)) seen = run_.links.see(entry, chunks, directory);
+  if (const auto action = look(directory, entry, nullptr, false); !action) {
+    // Told, or counted, there.
+  } else if (entry.type == format::EntryType::kFile) {
+    run_.collector.count_file(seen.first ? entry.size : 0, 0, *action == Action::kRefresh);
+  } else {
     run_.collector.count_other();
+  }
+  if (seen.target) run_.links.release(seen.target);
 }
 
 void Walker::submit_when_due() {

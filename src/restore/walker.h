@@ -76,7 +76,7 @@ class Walker {
   void submit_when_due();
   void submit();
   void plan_again();
-  void count_dry(const format::Entry& entry);
+  void count_dry(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
   void leave_frames();
 
   Run& run_;

@@ -399,5 +399,37 @@ TEST_F(InTheWay, WithoutRootOwnersAreSaidOnce) {
   EXPECT_GT(getxattr((target + "/mine").c_str(), "user.u", nullptr, 0), 0);
 }
 
+// Verify reads even what its owner may not, and leaves the mode as it was.
+TEST_F(InTheWay, WithoutRootFilesWithoutPermissionsAreVerified) {
+  if (geteuid() != 0) GTEST_SKIP() << "starts as root, to have something that others may not do";
+  Node root = directory_node("");
+  for (const char* name : {"small", "large"}) {
+    Node& f = root.add(file_node(name, noise(1, name == std::string("small") ? 500 : 400'000)));
+    f.entry.owner = {.uid = 65534, .gid = 65534};
+    f.entry.mode = 0;
+  }
+  const auto body = plant(v, std::move(root));
+  mkdir(target.c_str(), 0755);
+  CHECK(chmod(temp.path().c_str(), 0755) == 0 && chown(target.c_str(), 65534, 65534) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0) _exit(10);
+    Restoring run(v);
+    for (int round = 0; round < 2; ++round) {
+      auto report = run(body, {.target = target, .verify = true});
+      if (!report || report->failed != 0 || report->verified != 2) {
+        fprintf(stderr, "%s", report ? all_warnings(*report).c_str() : "failed");
+        _exit(12);
+      }
+    }
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(stat_of(target + "/small").st_mode & 07777, 0u);
+  EXPECT_EQ(stat_of(target + "/large").st_mode & 07777, 0u);
+}
+
 }  // namespace
 }  // namespace coppice::testing

@@ -25,7 +25,7 @@ struct RestoreOptions {
                                       // Parents of a match are made too
   bool overwrite_newer = true;
   bool verify = false;   // re-read what was written and compare with the chunk ids
-  bool dry_run = false;  // count only
+  bool dry_run = false;  // look and count; nothing is changed
   unsigned workers = 0;  // 0: by the machine
   std::uint64_t memory_bytes = 160ull << 20;
 };
@@ -42,6 +42,7 @@ struct RestoreWarning {
 
 struct RestoreReport {
   std::uint64_t files = 0, directories = 0, others = 0, bytes = 0, skipped = 0, verified = 0;
+  std::uint64_t chosen = 0;              // entries that were asked for: 0 when no pattern matches
   std::uint64_t failed = 0;              // entries that are not there, or not right
   std::vector<RestoreWarning> warnings;  // the first 1000
   std::uint64_t warnings_total = 0;

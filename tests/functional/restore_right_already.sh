@@ -1,0 +1,45 @@
+# A file that looks right is left alone only when all of it is right; and then really: not even its ctime moves.
+. "$(dirname "$0")/lib.sh" "$1"
+new_vault
+mkdir -p "$work/tree/sub"
+for name in a b c d sub/e; do echo "$name" > "$work/tree/$name"; done
+ln "$work/tree/a" "$work/tree/sub/second-name"
+ln -s a "$work/tree/link"
+status 0 "$coppice" backup -q "$work/tree"
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/back"
+
+changes() { find "$work/back" -printf '%P %C@\n' | LC_ALL=C sort; }
+before=$(changes)
+for how in "" --verify; do
+  status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" $how
+  says "6 were right already"
+  [ "$(changes)" = "$before" ] || die "restore $how touched what was right: $(diff <(echo "$before") <(changes))"
+done
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --dry-run
+says "0 files, 0 B; 6 were right already"
+rm "$work/back/b"
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --dry-run
+says "1 files, 2 B; 5 were right already"
+[ ! -e "$work/back/b" ] || die "a dry run made a file"
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/back"
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/nowhere" --dry-run
+says "6 files"
+[ ! -e "$work/nowhere" ] || die "a dry run made its target"
+
+for how in "" --verify; do
+  setfattr -n user.foreign -v x "$work/back/a" 2> /dev/null || { echo "skipped: no extended attributes here"; exit 0; }
+  if [ "$(id -u)" = 0 ]; then
+    ! command -v setcap > /dev/null || setcap cap_setuid+ep "$work/back/b" || true
+    ! command -v setfacl > /dev/null || setfacl -m u:1234:rwx "$work/back/c" 2> /dev/null || true
+    chattr +i "$work/back/d" 2> /dev/null || true
+  fi
+  status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" $how
+  [ -z "$(getfattr -m - -d "$work"/back/[abcd] 2> /dev/null)" ] || die "foreign attributes stayed ($how): $(getfattr -m - -d "$work"/back/*)"
+  echo changed >> "$work/back/d" || die "a foreign immutable flag stayed ($how)"
+  status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" $how
+  same "$work/tree" "$work/back"
+done
+
+status 1 "$coppice" restore latest --to "$work/none" --include '*.nothing'
+says "nothing in the snapshot matches"
+status 0 "$coppice" restore latest --to "$work/some" --exclude '*.nothing'
