@@ -108,10 +108,9 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
     options.target = flags.in_place ? "/" : TRY(tasks::absolute_path(flags.to));
     goal = flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : options.target;
     const tasks::InterruptGuard interrupts(cancel, kInterrupted);
-    const bool whole = options.sub_path.empty() && options.patterns.empty();
-    const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress, whole] {
+    const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress] {
       return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,
-                                   whole && progress.files_total > 0};
+                                   progress.totals_known};
     });
     auto report = TRY(restore::restore_snapshot(*reader, body, options, progress, cancel));
     return report;

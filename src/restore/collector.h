@@ -42,6 +42,13 @@ class Collector {
       bytes_.fetch_add(bytes, std::memory_order_relaxed);
     }
   }
+  // The walk has met a file; the walk is at its end.
+  void count_planned(std::uint64_t bytes) {
+    if (progress_.totals_known.load(std::memory_order_relaxed)) return;
+    progress_.files_total.fetch_add(1, std::memory_order_relaxed);
+    progress_.bytes_total.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void plan_complete() { progress_.totals_known.store(true, std::memory_order_relaxed); }
   // Content of a file that is under way, for the display.
   void show_bytes(std::uint64_t bytes) { progress_.bytes.fetch_add(bytes, std::memory_order_relaxed); }
   void count_chosen() { chosen_.fetch_add(1, std::memory_order_relaxed); }

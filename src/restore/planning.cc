@@ -96,11 +96,13 @@ void Walker::plan(Directory* directory, const format::Entry& entry, const std::v
                                 static_cast<std::uint32_t>(entry.name.size()), entry.type == EntryType::kFile,
                                 seen.target});
       window_->count_entry();
+      if (entry.type == EntryType::kFile) run_.collector.count_planned(0);
       submit_when_due();
       return;
     }
     link = seen.target;
   }
+  if (entry.type == EntryType::kFile && !again) run_.collector.count_planned(entry.size);
   const bool content = entry.type == EntryType::kFile && (!entry.slices.empty() || !entry.extents.empty());
   const std::optional<Action> action = again ? Action::kReplace : look(directory, entry, link, content);
   if (entry.type == EntryType::kFile && (entry.marks & format::kMarkUnreadable))

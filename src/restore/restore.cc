@@ -159,6 +159,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   if (sub_path.empty() && patterns.empty()) {
     progress.files_total = body.files;
     progress.bytes_total = body.bytes;
+    progress.totals_known = body.files > 0;
   }
   OpenTarget target = TRY(within(open_target(options), "the target " + options.target));
 

@@ -71,6 +71,7 @@ Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
     plan_again();
   }
   leave_frames();
+  run_.collector.plan_complete();
   if (!runner_) return {};
   // Files that looked right and are not are known only when their window is done.
   do {

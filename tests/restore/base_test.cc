@@ -186,5 +186,16 @@ TEST_F(Base, GuardsOnTheWayAreTakenOffAndComeBack) {
   immutable(target, false);
 }
 
+TEST_F(Base, TheTotalsOfAPartAreKnownOnceItIsPlanned) {
+  for (const auto& patterns : {std::vector<std::string>{}, {"b"}}) {
+    Restoring run(v);
+    ASSERT_OK(run(body, {.target = target, .sub_path = "/srv/data/docs", .in_place = true, .patterns = patterns}));
+    EXPECT_TRUE(run.progress.totals_known);
+    EXPECT_EQ(run.progress.files_total, patterns.empty() ? 2u : 1u);
+    EXPECT_EQ(run.progress.bytes_total, patterns.empty() ? 2u : 1u);
+    EXPECT_EQ(run.progress.files, run.progress.files_total);
+  }
+}
+
 }  // namespace
 }  // namespace coppice::testing

@@ -31,7 +31,9 @@ struct RestoreOptions {
 };
 
 struct RestoreProgress {                                      // live counters, for a display
-  std::atomic<std::uint64_t> files_total{0}, bytes_total{0};  // from the snapshot's body when whole
+  // Of a whole snapshot from its body; of a part, what is planned so far, until the plan is complete.
+  std::atomic<std::uint64_t> files_total{0}, bytes_total{0};
+  std::atomic<bool> totals_known{false};
   std::atomic<std::uint64_t> files{0}, bytes{0}, skipped{0};  // skipped: already right
 };
 
