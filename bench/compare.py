@@ -193,6 +193,28 @@ def linux_sources(data):
     return old, new
 
 
+def copy_of_usr(path, bytes_max):
+    """/usr, as much of it as stays below bytes_max: its directories, two levels down, the smallest first."""
+    if os.path.isdir(path):
+        return path
+    parts = []
+    for top in sorted(os.scandir("/usr"), key=lambda e: e.name):
+        inner = sorted(os.scandir(top.path), key=lambda e: e.name) if top.is_dir(follow_symlinks=False) else [top]
+        parts += [e.path for e in inner]
+    sizes = sorted((tree_bytes(p) if os.path.isdir(p) and not os.path.islink(p) else os.lstat(p).st_size, p) for p in parts)
+    part, total = path + ".part", 0
+    shutil.rmtree(part, ignore_errors=True)
+    for size, source in sizes:
+        total += size
+        if total > bytes_max:
+            break
+        target = part + "/" + os.path.dirname(source).removeprefix("/usr").lstrip("/")
+        os.makedirs(target, exist_ok=True)
+        sh("cp", "-a", source, target)
+    os.rename(part, path)
+    return path
+
+
 def small_files(path, count):
     """Text of 1-4 KiB a file, a hundred to a folder; the same every time."""
     if os.path.isdir(path):
@@ -370,10 +392,7 @@ def main():
     if want("upgrade") and shutil.which("rsync"):
         bench.upgrade(old, new, tools)
     if want("usr") and not args.quick:
-        usr = args.data + "/usr"
-        if not os.path.isdir(usr):
-            sh("cp", "-a", "/usr", usr)
-        bench.cycle("usr", usr, tools, {"unchanged", "restore"})
+        bench.cycle("usr", copy_of_usr(args.data + "/usr", 5_000_000_000), tools, {"unchanged", "restore"})
     if want("large"):
         size = 256 if args.quick else 1024
         bench.cycle(f"large files, 2 x {size} MiB", large_files(f"{args.data}/large{size}", size), tools, {"restore"} if not args.quick else set())

@@ -21,7 +21,7 @@ void FileTaker::describe(const struct statx& status, int fd, int dir_fd, const s
 
 Result<> FileTaker::flush_group() {
   if (group_.empty()) return {};
-  return writer_.put_data(std::exchange(group_, {}), std::exchange(group_ticket_, nullptr));
+  return writer_.put_data(vault::share(std::exchange(group_, {})), std::exchange(group_ticket_, nullptr));
 }
 
 Result<> FileTaker::end_directory() {
@@ -101,51 +101,44 @@ Result<bool> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Ent
   return true;
 }
 
-// Takes chunks off the front of `buffer`; what is too short to be decided stays, unless this is the end.
-Result<> FileTaker::cut(Bytes& buffer, bool end, Content& content) {
-  std::size_t at = 0;
-  while (at < buffer.size() && (end || buffer.size() - at >= vault::kCutBytesMax)) {
-    const ByteSpan rest = ByteSpan(buffer).subspan(at);
+// Takes chunks off the front of what is pending; what is too short to be decided stays, unless this is the end.
+Result<> FileTaker::cut(bool end, Content& content) {
+  for (ByteSpan rest = buffer_.pending(); !rest.empty() && (end || rest.size() >= vault::kCutBytesMax); rest = buffer_.pending()) {
     const std::size_t n = cutter_.first_chunk(rest);
     auto ticket = std::make_shared<vault::ChunkTicket>();
     content.parts.push_back({.ticket = ticket, .offset = 0, .length = n});
-    TRY(writer_.put_data(to_bytes(rest.first(n)), std::move(ticket)));
-    at += n;
-  }
-  if (at > 0) {
-    std::memmove(buffer.data(), buffer.data() + at, buffer.size() - at);
-    buffer.resize(buffer.size() - at);
+    TRY(writer_.put_data(buffer_.take(n), std::move(ticket)));
   }
   if (content.parts.size() > 2 * std::size_t{format::kExtentPageSlicesMax}) TRY(pack_extents(content, false));
   return {};
 }
 
+void FileTaker::read_on(std::size_t bytes) {
+  buffer_.filled(bytes);
+  bytes_read_ += bytes;
+  progress_.bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
 Result<std::uint64_t> FileTaker::read_extents(FileReader& reader, Content& content) {
-  Bytes buffer;
-  buffer.reserve(2 * std::size_t{vault::kCutBytesMax});
+  buffer_.drop_pending();   // of a file that was given up
   for (;;) {
     const Extent extent = TRY(reader.next_extent());
     if (extent.length == 0) break;
     if (extent.hole) {
-      TRY(cut(buffer, true, content));
+      TRY(cut(true, content));
       content.parts.push_back({.ticket = nullptr, .offset = 0, .length = extent.length});
       continue;
     }
     for (;;) {
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
-      const std::size_t at = buffer.size();
-      buffer.resize(2 * std::size_t{vault::kCutBytesMax});
-      const Result<std::size_t> got = reader.read(MutableByteSpan(buffer).subspan(at));
-      buffer.resize(at + got.value_or(0));
-      if (!got) return std::unexpected(got.error());
-      if (*got == 0) break;
-      bytes_read_ += *got;
-      progress_.bytes.fetch_add(*got, std::memory_order_relaxed);
-      TRY(cut(buffer, false, content));
+      const std::size_t got = TRY(reader.read(buffer_.room()));
+      if (got == 0) break;
+      read_on(got);
+      TRY(cut(false, content));
     }
     // Data that touch in the file are cut as one, whatever extents the file system has them in; a hole ends a chunk.
   }
-  TRY(cut(buffer, true, content));
+  TRY(cut(true, content));
   return reader.position();
 }
 
@@ -220,23 +213,16 @@ Result<> FileTaker::pack_extents(Content& content, bool all) {
 }
 
 Result<> FileTaker::take_stream(int fd, format::Entry& entry, Content& content) {
-  Bytes buffer;
   std::uint64_t size = 0;
   for (;;) {
     if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
-    const std::size_t at = buffer.size();
-    buffer.resize(2 * std::size_t{vault::kCutBytesMax});
-    const ssize_t got = ::read(fd, buffer.data() + at, buffer.size() - at);
-    if (got < 0 && errno == EINTR) {
-      buffer.resize(at);
-      continue;
-    }
+    const MutableByteSpan room = buffer_.room();
+    const ssize_t got = ::read(fd, room.data(), room.size());
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno(errno, "reading the standard input");
-    buffer.resize(at + static_cast<std::size_t>(got));
     size += static_cast<std::uint64_t>(got);
-    bytes_read_ += static_cast<std::uint64_t>(got);
-    progress_.bytes.fetch_add(static_cast<std::uint64_t>(got), std::memory_order_relaxed);
-    TRY(cut(buffer, got == 0, content));
+    read_on(static_cast<std::size_t>(got));
+    TRY(cut(got == 0, content));
     if (got == 0) break;
   }
   entry.size = size;

@@ -9,6 +9,7 @@
 #include "capture/file_reader.h"
 #include "capture/metadata.h"
 #include "content.h"
+#include "cut_buffer.h"
 #include "foundation/cancel.h"
 #include "scanner.h"
 #include "vault/cutter.h"
@@ -40,7 +41,8 @@ class FileTaker {
   Result<bool> take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
   Result<> take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
   Result<std::uint64_t> read_extents(FileReader& reader, Content& content);
-  Result<> cut(Bytes& buffer, bool end, Content& content);
+  Result<> cut(bool end, Content& content);
+  void read_on(std::size_t bytes);
   Result<> pack_extents(Content& content, bool all);
   void describe(const struct statx& status, int fd, int dir_fd, const std::string& name, format::Entry& entry, std::vector<std::string>& problems);
 
@@ -51,6 +53,7 @@ class FileTaker {
   ReadAhead& read_ahead_;
   BackupProgress& progress_;
   const CancelToken& cancel_;
+  CutBuffer buffer_;
   Bytes group_;
   vault::ChunkTicketPtr group_ticket_;
   // Hard links: content is read at the first name and remembered until the last; forgetting costs reading again.

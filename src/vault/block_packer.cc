@@ -62,7 +62,7 @@ OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
   if (lane.pack) {
     MutexLock lock(lane.pack->mutex);
     const packs::PackBuilder& builder = lane.pack->builder;
-    if (builder.blocks_begun() == format::kPackBlocksMax || builder.expected_bytes() + kBlockTargetBytes > limit) {
+    if (builder.blocks_begun() == format::kPackBlocksMax || builder.expected_bytes() + block_target(kind) > limit) {
       lane.pack->closed = true;   // whoever seals its last block hands it on; if that is done already, we do
       if (builder.settled()) complete = lane.pack;
     }
@@ -79,15 +79,15 @@ OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
   lane.block = std::make_unique<PlainBlock>();
   lane.block->type = kind == format::PackKind::kTree ? format::BlockType::kTree : format::BlockType::kData;
   lane.block->pack = lane.pack;
-  lane.block->reserved_bytes = kBlockTargetBytes;
+  lane.block->reserved_bytes = block_target(kind);
   MutexLock lock(lane.pack->mutex);
-  lane.block->birth = lane.pack->builder.begin_block(kBlockTargetBytes);
+  lane.block->birth = lane.pack->builder.begin_block(block_target(kind));
   return complete;
 }
 
-BlockPacker::Placement BlockPacker::place(format::PackKind kind, const format::ChunkId& id, Bytes chunk) {
+BlockPacker::Placement BlockPacker::place(format::PackKind kind, const format::ChunkId& id, SharedBytes chunk) {
   Placement placed;
-  const auto length = static_cast<std::uint32_t>(chunk.size());
+  const auto length = static_cast<std::uint32_t>(chunk.bytes.size());
   MutexLock lock(mutex_);
   if (const auto known = index_.find_recent(prefix_of(id))) {
     placed.ref = {.id = id, .birth = known->birth, .index = known->index, .length = length};
@@ -105,7 +105,7 @@ BlockPacker::Placement BlockPacker::place(format::PackKind kind, const format::C
   index_.add_recent({.prefix = prefix_of(id), .birth = placed.ref.birth, .index = placed.ref.index, .length = length});
   ++stats_.chunks_new;
   stats_.bytes_new += length;
-  if (!placed.full && block.plain_bytes >= kBlockTargetBytes) placed.full = std::move(lane.block);
+  if (!placed.full && block.plain_bytes >= block_target(kind)) placed.full = std::move(lane.block);
   return placed;
 }
 
@@ -121,47 +121,54 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
   // One contiguous plaintext: compressing it in one call is faster than feeding parts.
   ByteSpan plain;
   if (block->parts.size() == 1) {
-    plain = block->parts.front();
+    plain = block->parts.front().bytes;
   } else {
     c.plain.clear();
     c.plain.reserve(block->plain_bytes);
-    for (const Bytes& part : block->parts) append(c.plain, part);
+    for (const SharedBytes& part : block->parts) append(c.plain, part.bytes);
     block->parts.clear();
     plain = c.plain;
   }
+  // Compressed to where it will be sealed; what does not shrink is put there as it is.
   format::ChunkTable table{.codec = format::Codec::kStored, .chunks = std::move(block->chunks)};
-  ByteSpan payload = plain;
-  if (limits_.compression_level != 0 && looks_compressible(c.zstd, plain, c.compressed)) {
-    c.compressed.resize(ZSTD_compressBound(plain.size()));
-    const std::size_t n = ZSTD_compress2(c.zstd, c.compressed.data(), c.compressed.size(), plain.data(), plain.size());
+  UnsealedBlock& sealed = c.sealed;
+  if (limits_.compression_level != 0 && looks_compressible(c.zstd, plain, c.scratch)) {
+    table.codec = format::Codec::kZstd;
+    sealed.begin(block->type, block->birth, table);
+    sealed.bytes.resize(sealed.payload_at() + ZSTD_compressBound(plain.size()) + crypto::kAeadTagBytes);
+    const MutableByteSpan room = MutableByteSpan(sealed.bytes).subspan(sealed.payload_at());
+    const std::size_t n = ZSTD_compress2(c.zstd, room.data(), room.size(), plain.data(), plain.size());
     CHECK(!ZSTD_isError(n));   // the buffer is as large as it can need
-    if (!poor(n, plain.size())) {
-      table.codec = format::Codec::kZstd;
-      payload = ByteSpan(c.compressed).first(n);
-    }
+    if (poor(n, plain.size()))
+      table.codec = format::Codec::kStored;
+    else
+      sealed.bytes.resize(sealed.payload_at() + n);
+  }
+  if (table.codec == format::Codec::kStored) {
+    sealed.begin(block->type, block->birth, table);
+    append(sealed.bytes, plain);
   }
   std::array<std::byte, 32> random;
   vault_.entropy().fill(random);
-  seal_block(secret_, suite_, vault_.id(), c.aead, {.type = block->type, .birth = block->birth, .table = &table, .payload = payload, .random = random}, c.sealed);
+  seal_block(secret_, suite_, vault_.id(), c.aead, random, sealed);
 
   if (limits_.verify) {
     const std::string what = fmt::format("{} block {}: verifying before it leaves memory", format::pack_object(block->birth.pack), block->birth.ordinal);
-    const format::BlockHeader header = TRY(within(read_block_header(c.sealed, block->birth, block->type), what));
-    TRY(within(c.opener.open(secret_, c.sealed, header, c.decoded), what));
-    if (!equal(c.decoded.plain, plain) || c.decoded.chunks.size() != table.chunks.size())
-      return fail(ErrorKind::kCorrupt, what + ": what would be stored is not what was read. This machine's memory or processor may be failing; "
-                                              "nothing wrong was stored");
+    const format::BlockHeader header = TRY(within(read_block_header(sealed.bytes, block->birth, block->type), what));
+    if (Result<> same = c.opener.compare(secret_, sealed.bytes, header, table.chunks, plain); !same)
+      return fail(same.error().kind(), fmt::format("{}: {}. This machine's memory or processor may be failing; nothing wrong was stored", what,
+                                                   same.error().message()));
   }
 
   std::vector<format::IndexEntry> entries;
   entries.reserve(table.chunks.size());
   for (std::size_t i = 0; i < table.chunks.size(); ++i)
     entries.push_back({.prefix = prefix_of(table.chunks[i].id), .birth = block->birth, .index = static_cast<std::uint16_t>(i), .length = table.chunks[i].length});
-  const format::Digest hash = crypto::leaf_hash(c.sealed);
+  const format::Digest hash = crypto::leaf_hash(sealed.bytes);
   ++stats_.blocks;
   MutexLock lock(block->pack->mutex);
   packs::PackBuilder& builder = block->pack->builder;
-  builder.add_block(block->birth, c.sealed, hash, block->reserved_bytes, entries);
+  builder.add_block(block->birth, sealed.bytes, hash, block->reserved_bytes, entries);
   if (block->pack->closed && builder.settled()) return block->pack;
   return OpenPackPtr();
 }

@@ -18,7 +18,8 @@ struct ZSTD_CCtx_s;
 
 namespace coppice::vault {
 
-inline constexpr std::uint32_t kBlockTargetBytes = 1u << 20;
+// A block is full when it has this much plaintext. A larger one compresses better, a smaller one is less to open for one small thing.
+constexpr std::uint32_t block_target(format::PackKind kind) { return kind == format::PackKind::kTree ? 1u << 20 : 2u << 20; }
 inline constexpr std::uint64_t kTreePackBytes = 8u << 20;
 
 // A pack and the lock of its builder.
@@ -36,7 +37,7 @@ struct PlainBlock {
   format::Birth birth;
   OpenPackPtr pack;
   std::vector<format::ChunkEntry> chunks;
-  std::vector<Bytes> parts;               // one per chunk
+  std::vector<SharedBytes> parts;             // one per chunk
   std::uint32_t plain_bytes = 0;
   std::uint64_t reserved_bytes = 0;       // what the pack was told to expect
 };
@@ -60,8 +61,8 @@ class SealContext {
   ZSTD_CCtx_s* zstd;
   crypto::Aead aead;
   BlockOpener opener;
-  DecodedBlock decoded;
-  Bytes plain, compressed, sealed;
+  Bytes plain, scratch;
+  UnsealedBlock sealed;
 };
 
 class BlockPacker {
@@ -75,7 +76,7 @@ class BlockPacker {
     PlainBlockPtr full;
     OpenPackPtr complete;
   };
-  Placement place(format::PackKind kind, const format::ChunkId& id, Bytes chunk);
+  Placement place(format::PackKind kind, const format::ChunkId& id, SharedBytes chunk);
   // The half-filled blocks, at the end.
   std::vector<PlainBlockPtr> take_partial();
   // Compresses, seals, verifies, adds to its pack. Returns the pack when this completed it: store it, then give the buffer back.

@@ -76,31 +76,37 @@ Result<SessionSecret> SessionSecret::for_reader(const format::VaultId& vault, co
                         [&](crypto::Key key) { return SessionSecret(std::move(key), session_public, epoch.number); });
 }
 
-void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead,
-                const SealInput& input, Bytes& out) {
-  thread_local Bytes plain;
-  plain.clear();
-  format::encode_chunk_table(*input.table, plain);
-  // The table binds what the chunks are, the checksum how they came to be compressed: the same salt means the same plaintext.
-  const crypto::Digest table_digest = crypto::sha256(plain);
-  const crypto::Checksum payload_checksum = crypto::xxh3_128(input.payload);
-  append(plain, input.payload);
+void UnsealedBlock::begin(format::BlockType t, const format::Birth& b, const format::ChunkTable& table) {
+  type = t;
+  birth = b;
+  bytes.resize(kBlockHeaderBytes);
+  format::encode_chunk_table(table, bytes);
+  table_bytes = bytes.size() - kBlockHeaderBytes;
+}
 
-  BlockHeader header{.suite = static_cast<std::uint8_t>(suite), .type = input.type, .birth = input.birth, .epoch = secret.epoch(),
+void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead, ByteSpan random,
+                UnsealedBlock& block) {
+  const ByteSpan plain = ByteSpan(block.bytes).subspan(kBlockHeaderBytes);
+  // The table binds what the chunks are, the checksum how they came to be compressed: the same salt means the same plaintext.
+  const crypto::Digest table_digest = crypto::sha256(plain.first(block.table_bytes));
+  const crypto::Checksum payload_checksum = crypto::xxh3_128(plain.subspan(block.table_bytes));
+
+  BlockHeader header{.suite = static_cast<std::uint8_t>(suite), .type = block.type, .birth = block.birth, .epoch = secret.epoch(),
                      .session_key = secret.session_public()};
-  Bytes salt_input = to_bytes(input.random);
-  append(salt_input, encoded_birth(input.birth));
+  Bytes salt_input = to_bytes(random);
+  append(salt_input, encoded_birth(block.birth));
   append(salt_input, table_digest);
   append(salt_input, payload_checksum);
   header.salt = crypto::Hmac(secret.key().view()).mac(salt_input);
   header.sealed_bytes = static_cast<std::uint32_t>(plain.size() + crypto::kAeadTagBytes);
 
-  out.resize(kBlockHeaderBytes + header.sealed_bytes);
-  const auto head = std::span<std::byte, kBlockHeaderBytes>(out.data(), kBlockHeaderBytes);
+  const std::size_t plain_bytes = plain.size();
+  block.bytes.resize(kBlockHeaderBytes + header.sealed_bytes);
+  const auto head = std::span<std::byte, kBlockHeaderBytes>(block.bytes.data(), kBlockHeaderBytes);
   format::encode_block_header(header, head);
-  const BlockKey& key = derive_block_key(secret, header.salt, input.type, input.birth);
-  const MutableByteSpan sealed = MutableByteSpan(out).subspan(kBlockHeaderBytes);
-  aead.seal(suite, key.key(), key.nonce(), associated_data(vault, head), plain, sealed);
+  const BlockKey& key = derive_block_key(secret, header.salt, block.type, block.birth);
+  const MutableByteSpan sealed = MutableByteSpan(block.bytes).subspan(kBlockHeaderBytes);
+  aead.seal(suite, key.key(), key.nonce(), associated_data(vault, head), sealed.first(plain_bytes), sealed);
   header.checksum = crypto::xxh3_128(sealed);
   format::encode_block_header(header, head);
 }
@@ -112,7 +118,7 @@ BlockOpener::~BlockOpener() {
 BlockOpener::BlockOpener(BlockOpener&& other) noexcept
     : vault_(other.vault_), aead_(std::move(other.aead_)), opened_(std::move(other.opened_)), zstd_(std::exchange(other.zstd_, nullptr)) {}
 
-Result<> BlockOpener::open(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header, DecodedBlock& into) {
+Result<BlockOpener::Opened> BlockOpener::unseal(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header) {
   if (header.suite != static_cast<std::uint8_t>(crypto::Suite::kAes256Gcm) &&
       header.suite != static_cast<std::uint8_t>(crypto::Suite::kChaCha20Poly1305))
     return fail(ErrorKind::kUnsupported, fmt::format("the block is sealed with cipher suite {}, this program knows 1 and 2", header.suite));
@@ -123,23 +129,42 @@ Result<> BlockOpener::open(const SessionSecret& secret, ByteSpan block, const fo
   TRY(aead_.open(static_cast<crypto::Suite>(header.suite), key.key(), key.nonce(), associated_data(vault_, block),
                  block.subspan(kBlockHeaderBytes), opened_));
   format::DecodedChunkTable decoded = TRY(format::decode_chunk_table(opened_));
-  const ByteSpan payload = ByteSpan(opened_).subspan(decoded.table_bytes);
-  into.plain.resize(decoded.plain_bytes);
-  if (decoded.table.codec == format::Codec::kStored) {
-    if (payload.size() != decoded.plain_bytes) return fail(ErrorKind::kCorrupt, "the stored payload's length is not that of its chunks");
-    std::memcpy(into.plain.data(), payload.data(), payload.size());
-  } else {
-    const std::size_t got = ZSTD_decompressDCtx(zstd_, into.plain.data(), into.plain.size(), payload.data(), payload.size());
-    if (ZSTD_isError(got)) return fail(ErrorKind::kCorrupt, std::string("the payload does not decompress: ") + ZSTD_getErrorName(got));
-    if (got != into.plain.size()) return fail(ErrorKind::kCorrupt, "the payload decompresses to another length than that of its chunks");
+  return Opened{.table = std::move(decoded.table), .plain_bytes = decoded.plain_bytes, .payload = ByteSpan(opened_).subspan(decoded.table_bytes)};
+}
+
+Result<ByteSpan> BlockOpener::decompress(const Opened& opened, Bytes& room) {
+  if (opened.table.codec == format::Codec::kStored) {
+    if (opened.payload.size() != opened.plain_bytes) return fail(ErrorKind::kCorrupt, "the stored payload's length is not that of its chunks");
+    return opened.payload;
   }
-  into.chunks = std::move(decoded.table.chunks);
+  room.resize(opened.plain_bytes);
+  const std::size_t got = ZSTD_decompressDCtx(zstd_, room.data(), room.size(), opened.payload.data(), opened.payload.size());
+  if (ZSTD_isError(got)) return fail(ErrorKind::kCorrupt, std::string("the payload does not decompress: ") + ZSTD_getErrorName(got));
+  if (got != room.size()) return fail(ErrorKind::kCorrupt, "the payload decompresses to another length than that of its chunks");
+  return ByteSpan(room);
+}
+
+Result<> BlockOpener::open(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header, DecodedBlock& into) {
+  Opened opened = TRY(unseal(secret, block, header));
+  const ByteSpan plain = TRY(decompress(opened, into.plain));
+  if (plain.data() != into.plain.data()) {
+    into.plain.clear();
+    append(into.plain, plain);
+  }
+  into.chunks = std::move(opened.table.chunks);
   into.offsets.resize(into.chunks.size());
   std::uint32_t offset = 0;
   for (std::size_t i = 0; i < into.chunks.size(); ++i) {
     into.offsets[i] = offset;
     offset += into.chunks[i].length;
   }
+  return {};
+}
+
+Result<> BlockOpener::compare(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header,
+                              const std::vector<format::ChunkEntry>& chunks, ByteSpan plain) {
+  const Opened opened = TRY(unseal(secret, block, header));
+  if (opened.table.chunks != chunks || !equal(TRY(decompress(opened, plain_)), plain)) return fail(ErrorKind::kCorrupt, "it opens to something else");
   return {};
 }
 

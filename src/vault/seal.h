@@ -38,15 +38,19 @@ class SessionSecret {
   std::uint32_t epoch_;
 };
 
-// Seals header | AEAD(table | payload) into `out` (resized). `random` is 32 fresh bytes.
-struct SealInput {
+// A block to be: room for header and tag around the encoded table, after which the payload goes. seal_block() makes a block of it in place.
+struct UnsealedBlock {
   format::BlockType type = format::BlockType::kData;
   format::Birth birth;
-  const format::ChunkTable* table = nullptr;
-  ByteSpan payload;
-  ByteSpan random;
+  Bytes bytes;                      // header room | table | payload
+  std::size_t table_bytes = 0;
+
+  // Drops what was there; afterwards the payload begins at payload_at().
+  void begin(format::BlockType t, const format::Birth& b, const format::ChunkTable& table);
+  std::size_t payload_at() const { return format::kBlockHeaderBytes + table_bytes; }
 };
-void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead, const SealInput& input, Bytes& out);
+// `random` is 32 fresh bytes. Afterwards block.bytes is header | AEAD(table | payload).
+void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead, ByteSpan random, UnsealedBlock& block);
 
 // Opens `block` (header and ciphertext, exactly): header rules, birth as expected, checksum, seal, table, decompression within bounds.
 // Scratch is reused between calls: one opener per thread. Chunk ids are NOT recomputed here.
@@ -56,11 +60,24 @@ class BlockOpener {
   ~BlockOpener();
   BlockOpener(BlockOpener&&) noexcept;
   Result<> open(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header, DecodedBlock& into);
+  // The same steps, to find out whether the block holds just `chunks` with the plaintext `plain`; kCorrupt when it does not.
+  Result<> compare(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header, const std::vector<format::ChunkEntry>& chunks,
+                   ByteSpan plain);
 
  private:
+  // Into opened_; the payload is a part of it.
+  struct Opened {
+    format::ChunkTable table;
+    std::uint32_t plain_bytes = 0;
+    ByteSpan payload;
+  };
+  Result<Opened> unseal(const SessionSecret& secret, ByteSpan block, const format::BlockHeader& header);
+  // The payload's plaintext: in `room`, or (stored) where it lies.
+  Result<ByteSpan> decompress(const Opened& opened, Bytes& room);
+
   format::VaultId vault_;
   crypto::Aead aead_;
-  Bytes opened_;
+  Bytes opened_, plain_;
   ZSTD_DCtx_s* zstd_;
 };
 

@@ -22,7 +22,7 @@ namespace {
 
 // A chunk to hash (with its ticket), or a block to seal.
 struct Job {
-  Bytes chunk;
+  SharedBytes chunk;
   ChunkTicketPtr ticket;
   PlainBlockPtr block;
 };
@@ -138,8 +138,8 @@ void WriterState::work() {
 
 Result<> WriterState::hash(SealContext& context, Job job) {
   format::ChunkRef& ref = job.ticket->ref_;
-  const auto length = static_cast<std::uint32_t>(job.chunk.size());
-  const format::ChunkId id{id_mac.mac(job.chunk)};
+  const auto length = static_cast<std::uint32_t>(job.chunk.bytes.size());
+  const format::ChunkId id{id_mac.mac(job.chunk.bytes)};
   ++stats.chunks;
   if (const auto known = index.find(prefix_of(id))) {
     ref = {.id = id, .birth = known->birth, .index = known->index, .length = length};
@@ -314,8 +314,8 @@ std::vector<std::string> Writer::notices() const {
   return all;
 }
 
-Result<> Writer::put_data(Bytes chunk, ChunkTicketPtr ticket) {
-  CHECK(!chunk.empty() && chunk.size() <= format::kChunkBytesMax);
+Result<> Writer::put_data(SharedBytes chunk, ChunkTicketPtr ticket) {
+  CHECK(!chunk.bytes.empty() && chunk.bytes.size() <= format::kChunkBytesMax);
   if (!state_->submit({.chunk = std::move(chunk), .ticket = std::move(ticket), .block = nullptr})) return state_->status();
   return {};
 }
@@ -330,7 +330,7 @@ Result<format::ChunkRef> Writer::put_tree(ByteSpan page) {
   if (const auto known = s.index.find(prefix_of(id))) {
     ref = {.id = id, .birth = known->birth, .index = known->index, .length = static_cast<std::uint32_t>(page.size())};
   } else {
-    BlockPacker::Placement placed = s.packer.place(format::PackKind::kTree, id, to_bytes(page));
+    BlockPacker::Placement placed = s.packer.place(format::PackKind::kTree, id, share(to_bytes(page)));
     ref = placed.ref;
     s.hand_on(std::move(placed.complete));
     if (placed.full && !s.submit({.chunk = {}, .ticket = nullptr, .block = std::move(placed.full)})) return std::unexpected(s.status().error());
@@ -389,9 +389,11 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
     commit.previous = s.previous->commit_hash;
     commit.previous_session = s.previous->session;
   }
-  seal_block(secret, crypto::preferred_suite(), s.vault.id(), aead,
-             {.type = format::BlockType::kSnapshot, .birth = snapshot_birth(s.session), .table = &table, .payload = plain_body, .random = random},
-             commit.sealed_body);
+  UnsealedBlock block;
+  block.begin(format::BlockType::kSnapshot, snapshot_birth(s.session), table);
+  append(block.bytes, plain_body);
+  seal_block(secret, crypto::preferred_suite(), s.vault.id(), aead, random, block);
+  commit.sealed_body = std::move(block.bytes);
 
   const Bytes object = keys::sign_envelope(format::kCommitMagic, s.vault.id(), format::encode_commit(commit), s.vault.keys());
   if (object.size() > format::kControlObjectBytesMax)

@@ -44,6 +44,31 @@ TEST(Cutter, ChunksKeepTheirBoundsAndResynchroniseAfterAnInsertion) {
   EXPECT_GT(shared, before.size() * 8 / 10);
 }
 
+// The cut points are part of what deduplicates: a faster way to find them must find the same ones. Here is the definition, a byte at a time.
+TEST(Cutter, CutsWhereTheDefinitionSays) {
+  const Bytes key = to_bytes(crypto::sha256(as_bytes("key")));
+  const vault::Cutter cutter(key);
+  Bytes words(255 * 32);
+  crypto::hkdf(key, {}, as_bytes("coppice 1 gear"), words);
+  const auto defined = [&](ByteSpan data) {
+    const std::size_t end = std::min<std::size_t>(data.size(), vault::kCutBytesMax);
+    std::uint64_t hash = 0;
+    for (std::size_t i = vault::kCutBytesMin; i < end; ++i) {
+      hash = (hash << 1) + load_le<std::uint64_t>(words, 8 * static_cast<std::size_t>(data[i]));
+      if (hash >> (i < vault::kCutBytesMean ? 64 - 21 : 64 - 17) == 0) return i + 1;
+    }
+    return end;
+  };
+  const std::string text = testing::noise(5, 12u << 20);
+  for (std::size_t at = 0, odd = 0; at < text.size(); ++odd) {
+    // Of any length, so that ends fall everywhere between four and four.
+    const ByteSpan rest = as_bytes(text).subspan(at, std::min<std::size_t>(text.size() - at, vault::kCutBytesMax - odd % 7));
+    const std::size_t n = cutter.first_chunk(rest);
+    ASSERT_EQ(n, defined(rest)) << at;
+    at += n;
+  }
+}
+
 TEST(Cutter, AnotherKeyCutsElsewhere) {
   const std::string text = testing::noise(4, 8u << 20);
   EXPECT_NE(cut_all(vault::Cutter(crypto::sha256(as_bytes("a"))), as_bytes(text)), cut_all(vault::Cutter(crypto::sha256(as_bytes("b"))), as_bytes(text)));

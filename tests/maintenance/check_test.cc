@@ -213,7 +213,7 @@ TEST(Check, OneBadBlockIsNamedAndSoAreItsFiles) {
   EXPECT_EQ(finding.object, pack);
   ASSERT_TRUE(finding.block);
   EXPECT_GE(finding.files.size(), 1u);
-  EXPECT_LE(finding.files.size(), 2u);
+  EXPECT_LE(finding.files.size(), 3u);   // as many as a block of 2 MiB can touch
   EXPECT_EQ(finding.snapshots_total, 1u);
   // Without reading keys the same block is found by its hash alone.
   const CheckReport keyless = check(v, {.read_data_percent = 100}, Role::kKeeper);

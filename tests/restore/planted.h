@@ -148,7 +148,7 @@ class Planter {
   }
 
   vault::ChunkTicketPtr put(Bytes chunk, vault::ChunkTicketPtr ticket) {
-    EXPECT_OK(writer_.put_data(std::move(chunk), ticket));
+    EXPECT_OK(writer_.put_data(vault::share(std::move(chunk)), ticket));
     return ticket;
   }
   void flush_group() {

@@ -93,7 +93,7 @@ struct TestVault {
           crypto::xxh3_64(as_bytes(content)) % 1'000'000;  // as a file system would: another content, another ctime
       if (!content.empty()) {
         auto ticket = std::make_shared<vault::ChunkTicket>();
-        EXPECT_OK(writer.put_data(to_bytes(as_bytes(content)), ticket));
+        EXPECT_OK(writer.put_data(vault::share(to_bytes(as_bytes(content))), ticket));
         EXPECT_OK(writer.drain());
         content_refs[name] = ticket->ref();
         writer.refer(ticket->ref());

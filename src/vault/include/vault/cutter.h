@@ -24,6 +24,8 @@ class Cutter {
   bool group_ends_after(ByteSpan file, std::size_t group_bytes) const;
 
  private:
+  std::size_t find_cut(const unsigned char* p, std::size_t from, std::size_t end, std::uint64_t mask, std::uint64_t& hash) const;
+
   std::array<std::uint64_t, 256> gear_;
   std::uint64_t group_seed_;
 };

@@ -34,6 +34,16 @@ struct WriterStats {
   std::atomic<std::uint64_t> chunks{0}, chunks_new{0}, bytes_new{0}, bytes_stored{0}, blocks{0}, packs{0}, bytes_adopted{0};
 };
 
+// Bytes and what keeps them alive: chunks that were read into one buffer share it.
+struct SharedBytes {
+  std::shared_ptr<const Bytes> owner;
+  ByteSpan bytes;
+};
+inline SharedBytes share(Bytes bytes) {
+  auto owner = std::make_shared<const Bytes>(std::move(bytes));
+  return {.owner = owner, .bytes = *owner};
+}
+
 // The future place of a data chunk. Filled in by a worker; read it only when ready() (or after Writer::drain()).
 class ChunkTicket {
  public:
@@ -60,7 +70,7 @@ class Writer {
 
   // Data chunks, 1..kChunkBytesMax bytes; `ticket` (a new one) tells later where it is kept. May block while memory is full. One thread
   // (the sequencer) calls put_data.
-  Result<> put_data(Bytes chunk, ChunkTicketPtr ticket);
+  Result<> put_data(SharedBytes chunk, ChunkTicketPtr ticket);
   // A tree page. Same thread.
   Result<format::ChunkRef> put_tree(ByteSpan page);
   // Every chunk of an entry that the snapshot's tree will hold must be told, new or reused. Same thread.
