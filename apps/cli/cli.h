@@ -50,6 +50,14 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 enum class Access { kNone, kStore, kVault };
 void add_common_options(Cli& cli, CLI::App* command, Access access);
 void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter);
+inline constexpr const char* kSnapshotHelp = "SNAP[:/PATH]: an id's first digits (four or more), 'latest' or @TIME";
+// What a value must be: a breach is a usage error, told before anything is opened.
+CLI::Validator is_snapshot();        // SNAP[:/PATH]
+CLI::Validator is_whole_snapshot();  // SNAP
+CLI::Validator is_pattern();         // gitignore syntax
+CLI::Validator is_label();           // a tag or a host's name: not empty, UTF-8, at most kLabelBytesMax
+CLI::Validator is_file_name();       // one component of a path
+inline constexpr std::size_t kLabelBytesMax = 255;
 // A repeatable option that takes one value each time.
 CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values,
                             const std::string& description);
@@ -79,6 +87,7 @@ void emit(const Json& object);      // one line
 void put_path(Json& object, const std::string& key, std::string_view bytes);
 bool stdout_is_terminal();
 bool stderr_is_terminal();
+std::size_t terminal_columns();  // of standard output; 0: it is no terminal
 // For people: printable on a terminal, the raw bytes in a pipe.
 std::string shown(std::string_view name);
 // "coppice: warning: ..." lines: the first 20, then a count.
@@ -94,7 +103,10 @@ bool confirm(const std::string& question);
 
 // "coppice: what happened" and below it what to do next. Returns the exit status.
 int report(const Common& common, const Error& error, std::string_view next_step = "");
-int usage(const CLI::App* command, std::string_view what);
+// The same for what was asked wrongly: kUsage. `json`: else as the command's own --json says.
+int usage(const CLI::App* command, std::string_view what, bool json = false);
+// From here on standard output is data (a file, an archive): JSON objects go to standard error, and only they do.
+void send_objects_to_stderr();
 std::string hex(ByteSpan bytes);
 
 // ---- the vault ----
@@ -110,14 +122,15 @@ struct Chosen {
   tasks::SnapshotRef ref;
   vault::Snapshot snapshot;
 };
-Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter);
-// The same for commands that read the snapshot's tree: kDenied in words when the key cannot.
+// For commands that read the snapshot's tree: kDenied in words when the key cannot.
 Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter);
 std::string choosing_hint(const Error& error);
 // Warnings about objects that should be snapshots and are not.
 void warn_of_bad(const Common& common, const vault::SnapshotList& list);
 
-Json describe_snapshot(const vault::Snapshot& snapshot);
+// "drwxr-xr-x  root root      4.1 kB  2026-11-22 08:00:00  "
+std::string render_long(const format::Entry& entry);
+Json describe_snapshot(const vault::Snapshot& snapshot, bool forgotten = false);
 Json describe_entry(std::string_view path, const format::Entry& entry);
 std::string render_time_json(Timestamp t);  // RFC 3339 with nanoseconds when there are any
 std::string_view type_name(format::EntryType type);

@@ -163,15 +163,20 @@ void add_backup(Cli& cli) {
   auto& backup = flags->backup;
   command->add_option("source", backup.sources, "Files and directories")->type_name("PATH");
   add_repeatable(command, "-e,--exclude", backup.excludes, "Leave out what matches, in gitignore syntax")
-      ->type_name("PATTERN");
+      ->type_name("PATTERN")
+      ->check(is_pattern());
   add_repeatable(command, "--exclude-file", backup.exclude_files, "Leave out what matches a line of FILE")
       ->type_name("FILE");
   command->add_flag("-x,--one-file-system", backup.one_file_system,
                     "Do not go into other file systems mounted below a source");
   command->add_flag("--no-exclude-caches", flags->no_exclude_caches, "Take directories marked by CACHEDIR.TAG too");
-  command->add_option("--stdin", backup.stdin_name, "Store standard input as one file of this name")->type_name("NAME");
-  add_repeatable(command, "-t,--tag", backup.tags, "Give the snapshot a tag")->type_name("TAG");
-  command->add_option("-H,--host", backup.host, "Host name to record (else this host's)")->type_name("NAME");
+  command->add_option("--stdin", backup.stdin_name, "Store standard input as one file of this name")
+      ->type_name("NAME")
+      ->check(is_file_name());
+  add_repeatable(command, "-t,--tag", backup.tags, "Give the snapshot a tag")->type_name("TAG")->check(is_label());
+  command->add_option("-H,--host", backup.host, "Host name to record (else this host's)")
+      ->type_name("NAME")
+      ->check(is_label());
   command->add_option("--limit-rate", flags->limit_rate, "Write to the vault at most this much a second")
       ->type_name("SIZE");
   command->add_flag("-n,--dry-run", backup.dry_run, "Look and count only; store nothing");

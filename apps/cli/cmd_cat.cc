@@ -14,17 +14,18 @@ struct CatOptions {
 };
 
 int run_cat(const Common& common, const CatOptions& options, const CLI::App* command) {
-  if (common.json) return usage(command, "what cat writes is the file itself; --json has no place in it");
   const auto ref = tasks::parse_snapshot_ref(options.snapshot);
   if (!ref) return usage(command, ref.error().message());
   if (!ref->has_path || ref->path == "/") return usage(command, "name a file: SNAP:/path/of/file");
+  if (common.json) send_objects_to_stderr();
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
   auto chosen = choose_readable(*opened->vault, options.snapshot, options.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
+  vault::FoundEntry found;
   const auto work = [&]() -> Result<> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
-    const auto found = TRY(vault::find_entry(*reader, *chosen->snapshot.body, ref->path));
+    found = TRY(vault::find_entry(*reader, *chosen->snapshot.body, ref->path));
     if (found.entry.type != format::EntryType::kFile) {
       return fail(ErrorKind::kInvalid,
                   fmt::format("{} is a {}, not a file", render_printable(ref->path), type_name(found.entry.type)));
@@ -33,6 +34,12 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
     return restore::write_content(*reader, found, STDOUT_FILENO, cancel);
   };
   if (auto done = work(); !done) return report(common, done.error().within(chosen->snapshot.short_id()));
+  if (common.json) {
+    Json line{{"type", "summary"}, {"snapshot", chosen->snapshot.id()}};
+    put_path(line, "path", ref->path);
+    line["bytes"] = found.entry.size;
+    emit(line);
+  }
   return kDone;
 }
 }  // namespace
@@ -40,9 +47,13 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
 void add_cat(Cli& cli) {
   CLI::App* command =
       add_command(cli.app, "cat", "Write one file of a snapshot to standard output",
-                  {"coppice cat latest:/etc/fstab", "coppice cat @2026-11-22T08:00:/var/lib/dump.sql | psql"});
+                  {"coppice cat latest:/etc/fstab", "coppice cat @2026-11-22T08:00:/var/lib/dump.sql | psql",
+                   "With --json the summary goes to standard error: standard output is the file."});
   auto options = std::make_shared<CatOptions>();
-  command->add_option("file", options->snapshot, "SNAP:/PATH")->required()->type_name("SNAP:/PATH");
+  command->add_option("file", options->snapshot, "SNAP:/PATH")
+      ->required()
+      ->type_name("SNAP:/PATH")
+      ->check(is_snapshot());
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, options, command] {

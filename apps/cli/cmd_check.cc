@@ -29,7 +29,7 @@ Json describe_finding(const maintenance::Finding& finding) {
             {"severity", finding.severity == maintenance::Severity::kDamage ? "damage" : "information"},
             {"object", finding.object},
             {"kind", error_kind_name(finding.kind)},
-            {"what", finding.what}};
+            {"message", finding.what}};
   if (finding.block) json["block"] = *finding.block;
   json["snapshots"] = Json::array();
   for (const auto& session : finding.snapshots)
@@ -91,9 +91,13 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   } else {
     if (!common.quiet)
       for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
-    const std::string extent = fmt::format("{} snapshots, {} packs ({}), {} tree pages; {} of data read and opened",
-                                           report->snapshots, report->packs, tasks::render_size(report->pack_bytes),
-                                           report->tree_pages, tasks::render_size(report->bytes_read));
+    std::string extent = fmt::format("{} snapshots, {} packs ({}), {} tree pages",
+                                     tasks::render_count(report->snapshots), tasks::render_count(report->packs),
+                                     tasks::render_size(report->pack_bytes), tasks::render_count(report->tree_pages));
+    if (flags.read_data) {
+      extent += fmt::format("; {} read and {}", tasks::render_size(report->bytes_read),
+                            opened->vault->keys().can_read() ? "opened" : "compared with their checksums");
+    }
     print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total,
                                           report->damage_total == 1 ? "" : "s", extent)
                             : fmt::format("no damage found: {}\n", extent));

@@ -3,6 +3,7 @@
 #include "foundation/encoding.h"
 #include "maintenance/diff.h"
 #include "tasks/interrupt.h"
+#include "vault/reader.h"
 
 namespace coppice::cli {
 
@@ -21,6 +22,18 @@ struct Counts {
 bool lies_in(std::string_view path, std::string_view base) {
   if (base == "/") return true;
   return path.starts_with(base) && (path.size() == base.size() || path[base.size()] == '/');
+}
+
+// A path that is in neither was mistyped: "no changes" would be the wrong answer.
+Result<> must_be_in_one(vault::ChunkReader& reader, const vault::Snapshot& before, const vault::Snapshot& after,
+                        const std::string& path) {
+  for (const auto* snapshot : {&before, &after}) {
+    const auto found = vault::find_entry(reader, *snapshot->body, path);
+    if (found) return {};
+    if (found.error().kind() != ErrorKind::kNotFound) return std::unexpected(found.error());
+  }
+  return fail(ErrorKind::kNotFound, fmt::format("{} is neither in {} nor in {}", render_printable(path),
+                                                before.short_id(), after.short_id()));
 }
 
 char letter_of(const maintenance::Change& change) {
@@ -87,6 +100,7 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
   const tasks::InterruptGuard interrupts(cancel, "\ncoppice: stopping\n");
   const auto work = [&]() -> Result<> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
+    TRY(must_be_in_one(*reader, before->snapshot, after->snapshot, base));
     return maintenance::diff_snapshots(
         *reader, *before->snapshot.body, *after->snapshot.body,
         [&](const maintenance::Change& change) -> Result<> {
@@ -106,7 +120,10 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
         },
         cancel);
   };
-  if (auto done = work(); !done) return report(common, done.error());
+  if (auto done = work(); !done) {
+    return report(common, done.error(),
+                  done.error().kind() == ErrorKind::kNotFound ? "'coppice ls' shows what is in a snapshot" : "");
+  }
   if (common.json) {
     emit({{"type", "summary"},
           {"added", counts.added},
@@ -131,8 +148,14 @@ void add_diff(Cli& cli) {
       {"coppice diff 3fa29c 81bd02", "coppice diff @2026-11-22 latest", "coppice diff 3fa29c:/etc latest",
        "Each line starts with + added, - removed, M content modified, T type changed, U only metadata or times."});
   auto options = std::make_shared<DiffOptions>();
-  command->add_option("before", options->before, "SNAP[:/PATH]: the older one")->required()->type_name("SNAP");
-  command->add_option("after", options->after, "SNAP[:/PATH]: the newer one")->required()->type_name("SNAP");
+  command->add_option("before", options->before, "SNAP[:/PATH]: the older one")
+      ->required()
+      ->type_name("SNAP")
+      ->check(is_snapshot());
+  command->add_option("after", options->after, "SNAP[:/PATH]: the newer one")
+      ->required()
+      ->type_name("SNAP")
+      ->check(is_snapshot());
   command->add_flag("--no-metadata", options->no_metadata, "Leave out what changed in metadata or times only");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);

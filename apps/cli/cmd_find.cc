@@ -2,7 +2,7 @@
 #include "cli.h"
 #include "foundation/encoding.h"
 #include "policy/patterns.h"
-#include "tree_walk.h"
+#include "tasks/tree_walk.h"
 #include "vault/reader.h"
 
 namespace coppice::cli {
@@ -44,12 +44,13 @@ Result<std::uint64_t> find_in(vault::ChunkReader& reader, const Place& place, co
     if (patterns.matches(place.base, false)) tell(place.base, start.entry);
     return found;
   }
-  TRY(walk_tree(reader, start.entry, place.base,
-                [&](std::string_view path, const format::Entry& entry) -> Result<Descend> {
-                  const bool directory = entry.type == format::EntryType::kDirectory;
-                  if (patterns.matches(path, directory)) tell(path, entry);
-                  return directory && patterns.may_match_below(path) ? Descend::kYes : Descend::kNo;
-                }));
+  TRY(tasks::walk_tree(reader, start.entry, place.base,
+                       [&](std::string_view path, const format::Entry& entry) -> Result<tasks::Descend> {
+                         const bool directory = entry.type == format::EntryType::kDirectory;
+                         if (patterns.matches(path, directory)) tell(path, entry);
+                         return directory && patterns.may_match_below(path) ? tasks::Descend::kYes
+                                                                            : tasks::Descend::kNo;
+                       }));
   return found;
 }
 
@@ -89,7 +90,7 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
   };
   if (auto done = work(); !done) return report(common, done.error(), choosing_hint(done.error()));
   warn_of_bad(common, list);
-  if (found == 0 && !common.json && !common.quiet) note("Nothing matches.\n");
+  if (found == 0) return report(common, Error(ErrorKind::kNotFound, "nothing matches"));
   return list.bad.empty() ? kDone : kWarnings;
 }
 }  // namespace
@@ -103,8 +104,9 @@ void add_find(Cli& cli) {
   command->add_option("pattern", options->patterns, "A name, or a pattern in gitignore syntax")
       ->required()
       ->type_name("PATTERN");
-  command->add_option("-s,--snapshot", options->snapshot, "Only in SNAP[:/PATH]")
+  command->add_option("-s,--snapshot", options->snapshot, "Only in this one: SNAP[:/PATH]")
       ->type_name("SNAP")
+      ->check(is_snapshot())
       ->group("Snapshots");
   command->add_flag("-l,--long", options->long_form, "Mode, owner, size and time too");
   add_filter_options(command, options->filter);

@@ -21,9 +21,6 @@ Result<std::vector<const vault::Snapshot*>> choose(const vault::SnapshotList& li
   std::vector<const vault::Snapshot*> chosen;
   for (const auto& text : options.snapshots) {
     const auto ref = TRY(tasks::parse_snapshot_ref(text));
-    if (ref.has_path)
-      return fail(ErrorKind::kInvalid,
-                  fmt::format("'{}': a snapshot is forgotten as a whole, without a path", render_printable(text)));
     const auto* found = TRY(tasks::find_snapshot(list, ref, options.filter));
     if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);
   }
@@ -64,8 +61,7 @@ int run_forget(const Common& common, const ForgetOptions& options, const CLI::Ap
     return kDone;
   }
   if (!options.yes && !confirm(fmt::format("Forget {} of {} snapshots?", chosen->size(), list->snapshots.size()))) {
-    note("coppice: nothing was forgotten\n  --yes does it without asking\n");
-    return kFailed;
+    return report(common, Error(ErrorKind::kCancelled, "nothing was forgotten"), "--yes does it without asking");
   }
   std::size_t forgotten = 0;
   for (const auto* snapshot : *chosen) {
@@ -95,7 +91,9 @@ void add_forget(Cli& cli) {
                                   {"coppice forget 3fa29c 81bd02", "coppice forget --host old-laptop --dry-run",
                                    "coppice forget --tag test --yes", std::string(kSpace)});
   auto options = std::make_shared<ForgetOptions>();
-  command->add_option("snapshot", options->snapshots, "An id's first digits, 'latest' or @TIME")->type_name("SNAP");
+  command->add_option("snapshot", options->snapshots, "SNAP: an id's first digits (four or more), 'latest' or @TIME")
+      ->type_name("SNAP")
+      ->check(is_whole_snapshot());
   command->add_flag("-y,--yes", options->yes, "Do not ask");
   command->add_flag("-n,--dry-run", options->dry_run, "Show what would be forgotten");
   add_filter_options(command, options->filter);

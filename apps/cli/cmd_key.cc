@@ -1,7 +1,10 @@
 // coppice key: who holds which key of the vault.
+#include <algorithm>
+
 #include "cli.h"
 #include "foundation/encoding.h"
 #include "keys/identity.h"
+#include "keys/roster.h"
 #include "platform/clock.h"
 #include "platform/entropy.h"
 #include "platform/file.h"
@@ -17,7 +20,7 @@ struct KeyFlags {
 };
 
 constexpr std::string_view kOwnerHint =
-    "give the owner's passphrase (--passphrase-file, or on the terminal), or --recovery-sheet FILE";
+    "give the owner's passphrase (--passphrase-file, or on the terminal), or --recovery-sheet";
 
 std::string_view slot_name(format::SlotKind kind) {
   return kind == format::SlotKind::kPassphrase ? "passphrase"
@@ -31,7 +34,7 @@ Json describe_member(const format::Member& member) {
             {"id", hex(member.id)},
             {"role", keys::role_name(member.role)},
             {"opens_with", slot_name(member.slot)},
-            {"added", render_utc(member.added)},
+            {"added", render_time_json(member.added)},
             {"removed", member.revoked_from.has_value()}};
   return json;
 }
@@ -108,7 +111,8 @@ int run_add(const Common& common, const KeyFlags& flags, const CLI::App* command
     if (!flags.key_file_out.empty()) put_path(json, "key_file", flags.key_file_out);
     emit(json);
   } else if (!common.quiet) {
-    print(fmt::format("{} is a {} of this vault now.\n", shown(added->name), keys::role_name(added->role)));
+    print(fmt::format("{} is {} {} of this vault now.\n", shown(added->name),
+                      added->role == format::Role::kOwner ? "an" : "a", keys::role_name(added->role)));
     if (!flags.key_file_out.empty())
       print(fmt::format("Its key is in {} (0600). Bring it to its host as {} and delete this copy.\n",
                         shown(flags.key_file_out), fmt::format("/etc/coppice/keys/{}.key", hex(opened->vault->id()))));
@@ -116,9 +120,33 @@ int run_add(const Common& common, const KeyFlags& flags, const CLI::App* command
   return kDone;
 }
 
+// What is lost with a holder, when it is more than that holder; else empty.
+std::string loss_of(const format::Roster& roster, std::string_view name) {
+  const format::Member* member = keys::find_living(roster, name);
+  if (!member) return "";
+  const auto last = [&](auto alike) {
+    return std::none_of(roster.members.begin(), roster.members.end(), [&](const format::Member& other) {
+      return other.id != member->id && keys::is_living(other) && alike(other);
+    });
+  };
+  if (member->role == format::Role::kOwner && last([](auto& other) { return other.role == format::Role::kOwner; }))
+    return "the last owner's key: then only the recovery sheet can add, remove and rotate keys";
+  if (member->slot == format::SlotKind::kPassphrase &&
+      last([](auto& other) { return other.slot == format::SlotKind::kPassphrase; }))
+    return "the last key with a passphrase: then only key files and the recovery sheet open this vault";
+  return "";
+}
+
 int run_remove(const Common& common, const KeyFlags& flags) {
   auto opened = open_owner(common);
   if (!opened) return report_opening(common, opened.error());
+  if (const auto loss = loss_of(opened->vault->roster(), flags.name); !loss.empty() && !flags.yes) {
+    if (!confirm(fmt::format("{} is {}. Remove it?", shown(flags.name), loss))) {
+      return report(common,
+                    Error(ErrorKind::kCancelled, fmt::format("nothing was removed: {} is {}", shown(flags.name), loss)),
+                    "--yes does it without asking");
+    }
+  }
   auto removed = tasks::remove_member(*opened->vault, flags.name);
   if (!removed)
     return report(common, removed.error(),
@@ -157,20 +185,14 @@ int run_rotate(const Common& common) {
   return rotation->without_slot.empty() ? kDone : kWarnings;
 }
 
-// From the file, or typed: all words on one line, unseen.
-Result<keys::RecoverySheet> read_sheet(const KeyFlags& flags, const keys::TrustAnchor& claimed) {
-  if (!flags.file.empty()) return tasks::read_recovery_sheet(flags.file, claimed);
-  const auto typed = TRY(tasks::ask_passphrase("the words of the sheet, on one line (they are not shown): "));
-  return tasks::parse_recovery_sheet(typed.view(), claimed);
-}
-
 int run_test_sheet(const Common& common, const KeyFlags& flags) {
   auto opened = tasks::open_store(common.access, tasks::process_environment(), is_root());
   if (!opened) return report_opening(common, opened.error());
   auto claimed = tasks::read_claimed_anchor(*opened->store);
   if (!claimed) return report(common, claimed.error());
-  auto sheet = read_sheet(flags, *claimed);
-  if (!sheet) return report(common, sheet.error().within("the recovery sheet"));
+  auto sheet =
+      flags.file.empty() ? tasks::ask_recovery_sheet(*claimed) : tasks::read_recovery_sheet(flags.file, *claimed);
+  if (!sheet) return report(common, sheet.error());
   if (common.json)
     emit({{"type", "test_sheet"}, {"opens", true}, {"fingerprint", keys::render_fingerprint(*claimed)}});
   else
@@ -241,6 +263,7 @@ void add_key(Cli& cli) {
 
   CLI::App* remove = add_command(*key, "remove", "Take a holder out of the roster", {"coppice key remove web1"});
   remove->add_option("name", flags->name, "The holder's name")->required()->type_name("NAME");
+  remove->add_flag("-y,--yes", flags->yes, "Do not ask, not even about the last owner or the last passphrase");
   add_common_options(cli, remove, Access::kVault);
   remove->callback([&cli, flags] { cli.action = [&cli, flags] { return run_remove(cli.common, *flags); }; });
 

@@ -1,7 +1,7 @@
 // coppice ls: what is in a snapshot, from its trees alone.
 #include "cli.h"
 #include "foundation/encoding.h"
-#include "tree_walk.h"
+#include "tasks/tree_walk.h"
 #include "vault/reader.h"
 
 namespace coppice::cli {
@@ -37,11 +37,11 @@ int run_ls(const Common& common, const LsOptions& options) {
       print_entry(common, options, base, base, start.entry);
       return {};
     }
-    return walk_tree(
-        *reader, start.entry, base, [&](std::string_view path, const format::Entry& entry) -> Result<Descend> {
+    return tasks::walk_tree(
+        *reader, start.entry, base, [&](std::string_view path, const format::Entry& entry) -> Result<tasks::Descend> {
           // Names below the directory asked for when it is one level, whole paths when it is many.
           print_entry(common, options, path, options.recursive ? path : std::string_view(entry.name), entry);
-          return options.recursive ? Descend::kYes : Descend::kNo;
+          return options.recursive ? tasks::Descend::kYes : tasks::Descend::kNo;
         });
   };
   if (auto done = work(); !done) {
@@ -58,9 +58,10 @@ void add_ls(Cli& cli) {
                                   {"coppice ls latest", "coppice ls -l latest:/etc", "coppice ls -R 3fa29c:/home/ann",
                                    "coppice ls -l @2026-11-22:/var/log    as it was at the end of that day"});
   auto options = std::make_shared<LsOptions>();
-  command->add_option("snapshot", options->snapshot, "SNAP[:/PATH]: an id's first digits, 'latest' or @TIME")
+  command->add_option("snapshot", options->snapshot, kSnapshotHelp)
       ->required()
-      ->type_name("SNAP");
+      ->type_name("SNAP")
+      ->check(is_snapshot());
   command->add_flag("-l,--long", options->long_form, "Mode, owner, size and time too");
   command->add_flag("-R,--recursive", options->recursive, "Everything below, with whole paths");
   add_filter_options(command, options->filter);

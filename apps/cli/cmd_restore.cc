@@ -131,6 +131,10 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);
+  if (!flags.includes.empty() && done->files + done->directories + done->others + done->skipped + done->failed == 0) {
+    return report(common, Error(ErrorKind::kNotFound, fmt::format("nothing in {} matches", flags.snapshot)),
+                  "'coppice find' looks for a pattern");
+  }
   print_summary(common, *chosen, flags, goal, *done,
                 static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
@@ -145,9 +149,10 @@ void add_restore(Cli& cli) {
                    "coppice restore @2026-11-22T08:00:/etc/nginx --in-place --verify",
                    "coppice restore latest --to /tmp/x --include '*.odt' --exclude /home/ann/old/"});
   auto flags = std::make_shared<RestoreFlags>();
-  command->add_option("snapshot", flags->snapshot, "SNAP[:/PATH]: an id's first digits, 'latest' or @TIME")
+  command->add_option("snapshot", flags->snapshot, kSnapshotHelp)
       ->required()
-      ->type_name("SNAP");
+      ->type_name("SNAP")
+      ->check(is_snapshot());
   command->add_option("-o,--to", flags->to, "Directory to restore into; made when missing")->type_name("DIR");
   command->add_flag("--in-place", flags->in_place, "Restore to where the files were, replacing what differs");
   add_repeatable(command, "-i,--include", flags->includes,

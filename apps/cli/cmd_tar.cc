@@ -23,9 +23,9 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
   if (to_stdout) {
     // Standard output is the archive's alone: whatever else is told there goes to standard error.
     file = platform::Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
-    if (!file || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-      return report(common, errno_error(errno, "standard output"));
+    if (!file || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return report(common, errno_error(errno, "standard output"));
   }
+  if (to_stdout && common.json) send_objects_to_stderr();
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
   auto chosen = choose_readable(*opened->vault, options.snapshot, options.filter);
@@ -73,11 +73,16 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
 }  // namespace
 
 void add_tar(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "tar", "Write a snapshot, or a part of it, as a tar archive",
-                                  {"coppice tar latest -o backup.tar", "coppice tar latest:/etc | tar tvf -",
-                                   "coppice tar 3fa29c:/home/ann | zstd > ann.tar.zst"});
+  CLI::App* command =
+      add_command(cli.app, "tar", "Write a snapshot, or a part of it, as a tar archive",
+                  {"coppice tar latest -o backup.tar", "coppice tar latest:/etc | tar tvf -",
+                   "coppice tar 3fa29c:/home/ann | zstd > ann.tar.zst",
+                   "With --json, objects go to standard error when the archive goes to standard output."});
   auto options = std::make_shared<TarOptions>();
-  command->add_option("snapshot", options->snapshot, "SNAP[:/PATH]")->required()->type_name("SNAP");
+  command->add_option("snapshot", options->snapshot, kSnapshotHelp)
+      ->required()
+      ->type_name("SNAP")
+      ->check(is_snapshot());
   command->add_option("-o,--output", options->output, "Write to FILE, not to standard output")->type_name("FILE");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);

@@ -1,16 +1,30 @@
-#include "cli.h"
-
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "foundation/encoding.h"
+#include "policy/patterns.h"
 
 namespace coppice::cli {
 
 namespace {
+bool objects_to_stderr = false;
+
 std::string trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
+}
+
+// Without the name in front that the path tells already.
+std::string_view told_of(const Warning& warning) {
+  const std::string_view name = std::string_view(warning.path).substr(warning.path.find_last_of('/') + 1);
+  std::string_view what = warning.what;
+  for (const std::string_view said : {std::string_view(warning.path), name}) {
+    if (!said.empty() && what.starts_with(said) && what.substr(said.size()).starts_with(": "))
+      what.remove_prefix(said.size() + 2);
+  }
+  return what;
 }
 }  // namespace
 
@@ -27,6 +41,55 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values,
                             const std::string& description) {
   return command->add_option(names, values, description)->allow_extra_args(false);
+}
+
+CLI::Validator is_snapshot() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const auto ref = tasks::parse_snapshot_ref(text);
+        return ref ? std::string() : ref.error().message();
+      },
+      "");
+}
+
+CLI::Validator is_whole_snapshot() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const auto ref = tasks::parse_snapshot_ref(text);
+        if (!ref) return ref.error().message();
+        return ref->has_path
+                   ? fmt::format("'{}': a snapshot is meant as a whole, without a path", render_printable(text))
+                   : std::string();
+      },
+      "");
+}
+
+CLI::Validator is_pattern() {
+  return CLI::Validator(
+      [](std::string& text) {
+        policy::PatternList patterns;
+        const auto added = patterns.add(text);
+        return added ? std::string() : added.error().message();
+      },
+      "");
+}
+
+CLI::Validator is_file_name() {
+  return CLI::Validator(
+      [](std::string& text) {
+        return format::is_valid_name(text) ? std::string() : "a plain file name is needed, without a slash";
+      },
+      "");
+}
+
+CLI::Validator is_label() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        if (text.empty()) return "it must not be empty";
+        if (text.size() > kLabelBytesMax) return fmt::format("it must have at most {} bytes", kLabelBytesMax);
+        return is_utf8(text) ? "" : fmt::format("'{}' is not UTF-8", render_printable(text));
+      },
+      "");
 }
 
 void add_common_options(Cli& cli, CLI::App* command, Access access) {
@@ -51,9 +114,11 @@ void add_common_options(Cli& cli, CLI::App* command, Access access) {
         ->type_name("FILE")
         ->group("Vault");
     command
-        ->add_option("--recovery-sheet", common.access.recovery_sheet,
-                     "Open with the words of the recovery sheet in FILE")
-        ->type_name("FILE")
+        ->add_option_function<std::string>(
+            "--recovery-sheet", [&common](const std::string& file) { common.access.recovery_sheet = file; },
+            "Open with the recovery sheet: its words in FILE (- is standard input), else typed on the terminal")
+        ->expected(0, 1)
+        ->type_name("[FILE]")
         ->group("Vault");
     command->add_option("--fingerprint", common.access.fingerprint, "Open only the vault with this fingerprint")
         ->type_name("HEX")
@@ -68,11 +133,13 @@ void add_common_options(Cli& cli, CLI::App* command, Access access) {
 void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter) {
   add_repeatable(command, "-H,--host", filter.hosts, "Only snapshots of this host (repeat for any of several)")
       ->type_name("NAME")
+      ->check(is_label())
       ->group("Snapshots");
   add_repeatable(command, "-t,--tag", filter.tags, "Only snapshots with this tag (repeat for all of several)")
       ->type_name("TAG")
+      ->check(is_label())
       ->group("Snapshots");
-  add_repeatable(command, "--path", filter.paths, "Only snapshots of which this path is a source")
+  add_repeatable(command, "--path", filter.paths, "Only snapshots of this path (a source is it, or holds it)")
       ->type_name("PATH")
       ->group("Snapshots");
 }
@@ -80,14 +147,19 @@ void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter) {
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 void note(std::string_view text) {
+  if (objects_to_stderr) return;  // the objects say the same
   std::fflush(stdout);
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 void emit(const Json& object) {
-  print(object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-  std::fflush(stdout);
+  const std::string line = object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::FILE* to = objects_to_stderr ? stderr : stdout;
+  std::fwrite(line.data(), 1, line.size(), to);
+  std::fflush(to);
 }
+
+void send_objects_to_stderr() { objects_to_stderr = true; }
 
 void put_path(Json& object, const std::string& key, std::string_view bytes) {
   if (is_utf8(bytes))
@@ -99,6 +171,11 @@ void put_path(Json& object, const std::string& key, std::string_view bytes) {
 bool stdout_is_terminal() {
   static const bool is = isatty(STDOUT_FILENO);
   return is;
+}
+std::size_t terminal_columns() {
+  if (!stdout_is_terminal()) return 0;
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20 ? size.ws_col : 80;
 }
 bool stderr_is_terminal() {
   static const bool is = isatty(STDERR_FILENO);
@@ -113,12 +190,12 @@ void print_warnings(const Common& common, const std::vector<Warning>& warnings, 
     if (common.json) {
       Json line{{"type", "warning"}};
       if (!warnings[i].path.empty()) put_path(line, "path", warnings[i].path);
-      line["what"] = warnings[i].what;
+      line["message"] = told_of(warnings[i]);
       emit(line);
     }
     if (i >= kShown) continue;
     const std::string path = warnings[i].path.empty() ? "" : render_printable(warnings[i].path) + ": ";
-    note(fmt::format("coppice: warning: {}{}\n", path, warnings[i].what));
+    note(fmt::format("coppice: warning: {}{}\n", path, told_of(warnings[i])));
   }
   if (total > std::min(warnings.size(), kShown)) {
     note(fmt::format("coppice: ... and {} more warnings\n",
@@ -149,11 +226,16 @@ int report(const Common& common, const Error& error, std::string_view next_step)
   return kFailed;
 }
 
-int usage(const CLI::App* command, std::string_view what) {
+int usage(const CLI::App* command, std::string_view what, bool json) {
   std::string path;
   for (const CLI::App* at = command; at; at = at->get_parent())
     path = path.empty() ? at->get_name() : at->get_name() + " " + path;
-  note(fmt::format("{}: {}\n  '{} --help' shows how it is used\n", path, trimmed(std::string(what)), path));
+  const std::string message = trimmed(std::string(what)),
+                    next_step = fmt::format("'{} --help' shows how it is used", path);
+  const CLI::Option* option = command->get_option_no_throw("--json");
+  if (json || (option && option->count() > 0))
+    emit({{"type", "error"}, {"kind", "usage"}, {"message", message}, {"next_step", next_step}});
+  note(fmt::format("{}: {}\n  {}\n", path, message, next_step));
   return kUsage;
 }
 
@@ -162,7 +244,12 @@ std::string hex(ByteSpan bytes) { return render_hex(bytes); }
 bool is_root() { return geteuid() == 0; }
 
 Result<tasks::OpenedVault> open_vault(const Common& common) {
-  return tasks::open_vault(common.access, tasks::process_environment(), is_root());
+  auto opened = TRY(tasks::open_vault(common.access, tasks::process_environment(), is_root()));
+  if (common.access.recovery_sheet && !common.quiet) {
+    note(fmt::format("The recovery sheet opens this vault: fingerprint {}.\n",
+                     keys::render_fingerprint(opened.vault->keys().anchor())));
+  }
+  return opened;
 }
 
 std::string opening_hint(const Common& common, const Error& error) {
@@ -180,7 +267,9 @@ std::string opening_hint(const Common& common, const Error& error) {
         return "open it with --key-file, --passphrase-file or --recovery-sheet";
       return "";
     case ErrorKind::kExhausted:
-      return "give more with --memory-max, or use a key file";
+      return error.message().find("--memory-max") != std::string::npos
+                 ? "give more with --memory-max, or use a key file"
+                 : "";
     case ErrorKind::kUnsupported:
       return "a newer coppice can open it";
     default:

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "cli.h"
@@ -48,6 +49,26 @@ std::string told(const CLI::ParseError& error) {
   return what;
 }
 
+// What somebody gets who types no more than the program's name.
+std::string first_words() {
+  std::string text = "Coppice " COPPICE_VERSION ": encrypted, deduplicated, verified backups of this host.\n\n";
+  const auto environment = tasks::process_environment();
+  const auto places = tasks::find_places(environment, is_root());
+  const auto vault = places ? tasks::choose_vault("", environment, *places) : std::unexpected(places.error());
+  if (vault) {
+    text += fmt::format("The vault is {}.\n\n", shown(*vault));
+  } else {
+    text +=
+        "  coppice init --vault /mnt/backup/vault    make a vault, once\n"
+        "  export COPPICE_VAULT=/mnt/backup/vault    name it for the commands below\n";
+  }
+  return text +
+         "  coppice backup /home /etc                 back up\n"
+         "  coppice list                              see what is there\n"
+         "  coppice restore latest --to /mnt/new      bring it back\n\n"
+         "'coppice --help' lists all commands, 'coppice COMMAND --help' explains one, with examples.\n";
+}
+
 int parse_and_run(int argc, char** argv) {
   Cli cli;
   cli.app.name("coppice");
@@ -72,7 +93,8 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return cli.app.exit(help) == 0 ? kDone : kFailed;
   } catch (const CLI::ParseError& error) {
-    return usage(chosen_command(cli.app), told(error));
+    const bool json = std::any_of(argv, argv + argc, [](std::string_view word) { return word == "--json"; });
+    return usage(chosen_command(cli.app), told(error), json);
   }
   if (version) {
     print("coppice " COPPICE_VERSION "\n");
@@ -82,7 +104,7 @@ int parse_and_run(int argc, char** argv) {
     const auto chosen = cli.app.get_subcommands();
     if (!chosen.empty())
       return usage(chosen.front(), "say what to do: add, export, generate, list, remove, rotate or test-sheet");
-    std::fputs(cli.app.help().c_str(), stderr);
+    note(first_words());
     return kUsage;
   }
   if (!cli.common.memory_text.empty()) {

@@ -11,24 +11,18 @@ void warn_of_bad(const Common& common, const vault::SnapshotList& list) {
   print_warnings(common, warnings, warnings.size());
 }
 
-Result<Chosen> choose_snapshot(const vault::Vault& vault, const std::string& text,
-                               const tasks::SnapshotFilter& filter) {
-  Chosen chosen;
-  chosen.ref = TRY(tasks::parse_snapshot_ref(text));
-  const auto list = TRY(vault.snapshots());
-  const auto* found = TRY(tasks::find_snapshot(list, chosen.ref, filter));
-  chosen.snapshot = *found;
-  return chosen;
-}
-
 Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text,
                                const tasks::SnapshotFilter& filter) {
   if (!vault.keys().can_read()) {
     return fail(ErrorKind::kDenied,
-                fmt::format("the key at hand is a {}'s: it makes backups and cannot read any, its own included",
-                            keys::role_name(vault.keys().role)));
+                vault.keys().can_write()
+                    ? "the key at hand is a writer's: it makes backups and cannot read any, its own included"
+                    : "the key at hand is a keeper's: it looks after the store and cannot read any backup");
   }
-  Chosen chosen = TRY(choose_snapshot(vault, text, filter));
+  Chosen chosen;
+  chosen.ref = TRY(tasks::parse_snapshot_ref(text));
+  const auto list = TRY(vault.snapshots());
+  chosen.snapshot = *TRY(tasks::find_snapshot(list, chosen.ref, filter));
   if (!chosen.snapshot.body) {
     return fail(ErrorKind::kDenied,
                 fmt::format("snapshot {} cannot be read with the key at hand", chosen.snapshot.short_id()));
@@ -78,13 +72,14 @@ std::string_view type_name(format::EntryType type) {
   return "unknown";
 }
 
-Json describe_snapshot(const vault::Snapshot& snapshot) {
+Json describe_snapshot(const vault::Snapshot& snapshot, bool forgotten) {
   Json json{{"type", "snapshot"},
             {"id", snapshot.id()},
             {"short_id", snapshot.short_id()},
             {"session", fmt::format("{}.{}", snapshot.session.generation, snapshot.session.slot)},
             {"time", render_time_json(tasks::snapshot_time(snapshot))},
             {"signer", snapshot.signer_name},
+            {"forgotten", forgotten},
             {"readable", snapshot.body.has_value()}};
   if (!snapshot.body) return json;
   const auto& body = *snapshot.body;
@@ -113,6 +108,30 @@ Json describe_snapshot(const vault::Snapshot& snapshot) {
   json["duration_ms"] = body.duration_ms;
   json["complete"] = body.complete;
   return json;
+}
+
+std::string render_long(const format::Entry& entry) {
+  constexpr std::string_view kTypes = "?-dlcbps";
+  const auto bit = [&](std::uint32_t mask, char letter) { return (entry.mode & mask) != 0 ? letter : '-'; };
+  std::string mode(1, kTypes[static_cast<std::size_t>(entry.type)]);
+  for (int shift = 6; shift >= 0; shift -= 3) {
+    mode.push_back(bit(4u << shift, 'r'));
+    mode.push_back(bit(2u << shift, 'w'));
+    const std::uint32_t special = shift == 6 ? 04000u : shift == 3 ? 02000u : 01000u;
+    const char letter = shift == 0 ? 't' : 's';
+    const bool execute = (entry.mode & (1u << shift)) != 0;
+    if ((entry.mode & special) != 0)
+      mode.push_back(execute ? letter : static_cast<char>(letter - 'a' + 'A'));
+    else
+      mode.push_back(execute ? 'x' : '-');
+  }
+  const auto owner = [](const std::string& name, std::uint32_t id) {
+    return name.empty() ? fmt::format("{}", id) : shown(name);
+  };
+  std::string size = "-";
+  if (entry.type == format::EntryType::kFile) size = tasks::render_size(entry.size);
+  return fmt::format("{}  {:<8} {:<8} {:>8}  {}  ", mode, owner(entry.owner.user, entry.owner.uid),
+                     owner(entry.owner.group, entry.owner.gid), size, render_local(entry.mtime));
 }
 
 Json describe_entry(std::string_view path, const format::Entry& entry) {

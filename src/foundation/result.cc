@@ -22,11 +22,13 @@ std::string_view error_kind_name(ErrorKind kind) {
 }
 
 Error Error::within(std::string_view context) const& {
-  return Error(kind_, std::string(context) + ": " + message_);
+  return Error(*this).within(context);
 }
 
 Error Error::within(std::string_view context) && {
-  message_.insert(0, ": ").insert(0, context);
+  // Two levels that both name the object would name it twice.
+  const bool said = message_.starts_with(context) && message_.compare(context.size(), 2, ": ") == 0;
+  if (!said) message_.insert(0, ": ").insert(0, context);
   return Error(kind_, std::move(message_));
 }
 

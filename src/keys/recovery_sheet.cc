@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "crypto/hash.h"
 #include "foundation/encoding.h"
 #include "keys/bundle.h"
@@ -183,6 +186,22 @@ void write_folded(SecretWriter& w, std::string_view label, std::string_view valu
   w.text("\n");
 }
 
+// The option that names the vault, for a shell. A location that is too long for a line, or does not print, stands above.
+std::string vault_option(std::string_view location) {
+  constexpr std::string_view kIndent = "      --vault ", kPlainMarks = "/._-+@:,=%";
+  const bool plain = std::all_of(location.begin(), location.end(), [&](char c) {
+    return is_word_character(c) || kPlainMarks.find(c) != std::string_view::npos;
+  });
+  std::string word(location);
+  if (!plain) {
+    word = "'";
+    for (const char c : location) word += c == '\'' ? "'\\''" : std::string(1, c);
+    word += "'";
+  }
+  if (render_printable(location) != location || kIndent.size() + word.size() > kSheetColumns) word = "LOCATION";
+  return fmt::format("{}{}", kIndent, word);
+}
+
 // No line of these begins with a digit: those are the rows of words.
 constexpr std::string_view kAdvice = R"(
 What this is
@@ -196,14 +215,16 @@ What to do with it
   Then delete the file. Do not photograph it; do not put it on a network.
 
 To test it, now and once a year
-  coppice key test-sheet
-
+)",
+                           kUse = R"(
 To use it, when hosts, passphrases and key files are gone
-  coppice restore --recovery-sheet
-  Type the words in the order of their numbers. Upper and lower case, line
-  breaks and hyphens do not matter. A misspelt word is found, and so is a
-  sheet of another vault.
-  Compare the fingerprint that is shown then with the one above.
+)",
+                           kTyping = R"(
+  Each asks for the words. Type them in the order of their numbers. Upper
+  and lower case, line breaks and hyphens do not matter. A misspelt word is
+  found, and so is a sheet of another vault.
+  Say after --vault where the vault is now, should it have moved. A restore
+  shows the vault's fingerprint: compare it with the one above.
 )";
 
 }  // namespace
@@ -231,7 +252,12 @@ crypto::SecretBytes render_recovery_sheet(const format::VaultId& vault, const cr
   write_folded(w, "Location:    ", place);
   w.text(fmt::format("Created:     {}\n\nThe words\n\n", render_utc(created)));
   for (std::size_t i = 0; i < kSheetWords; i += kWordsPerRow) write_row(w, sheet.view(), i);
+  const std::string option = vault_option(location);
   w.text(kAdvice);
+  w.text(fmt::format("  coppice key test-sheet \\\n{}\n", option));
+  w.text(kUse);
+  w.text(fmt::format("  coppice restore latest --to restored --recovery-sheet \\\n{}\n", option));
+  w.text(kTyping);
   return std::move(w).finish();
 }
 

@@ -92,11 +92,11 @@ std::string render_progress(const ProgressSample& sample, const RateMeter& rate,
 std::string render_progress_json(const ProgressSample& sample, const RateMeter& rate, double elapsed_seconds) {
   std::string line =
       fmt::format(R"({{"type":"progress","files":{},"bytes":{},"files_total":{},"bytes_total":{},"total_known":{},)"
-                  R"("bytes_per_second":{:.0f},"seconds":{:.1f})",
+                  R"("bytes_per_second":{:.0f},"duration_ms":{:.0f})",
                   sample.files, sample.bytes, sample.files_total, sample.bytes_total, sample.total_known,
-                  rate.bytes_per_second(), elapsed_seconds);
+                  rate.bytes_per_second(), elapsed_seconds * 1000);
   if (const double seconds = remaining_seconds(sample, rate); sample.total_known && seconds >= 0) {
-    line += fmt::format(R"(,"seconds_left":{:.0f})", seconds);
+    line += fmt::format(R"(,"remaining_ms":{:.0f})", seconds * 1000);
   }
   return line + "}";
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "foundation/encoding.h"
+#include "tasks/places.h"
 
 namespace coppice::tasks {
 
@@ -13,10 +14,38 @@ bool contains(const std::vector<std::string>& all, const std::string& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
+// Whether a snapshot of `source` holds what a person calls `path`. A stream's source is a bare name.
+bool holds(std::string_view source, const std::string& path) {
+  if (source == path || source == "/") return true;
+  const auto clean = absolute_path(path);
+  return clean && clean->starts_with(source) && (clean->size() == source.size() || (*clean)[source.size()] == '/');
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view between) {
+  std::string all;
+  for (const auto& part : parts) all.append(all.empty() ? "" : between).append(render_printable(part));
+  return all;
+}
+
+// "of host web1 or web2, tagged nightly"
+std::string describe_filter(const SnapshotFilter& filter) {
+  std::vector<std::string> parts;
+  if (!filter.hosts.empty()) parts.push_back("of host " + join(filter.hosts, " or "));
+  if (!filter.tags.empty()) parts.push_back("tagged " + join(filter.tags, " and "));
+  if (!filter.paths.empty()) parts.push_back("of " + join(filter.paths, " and "));
+  return join(parts, ", ");
+}
+
 std::string describe_candidate(const vault::Snapshot& snapshot) {
   std::string line = fmt::format("{}  {}", snapshot.short_id(), render_local(snapshot_time(snapshot)));
   if (snapshot.body) line += "  " + render_printable(snapshot.body->host);
   return line;
+}
+
+std::unexpected<Error> needs_reader() {
+  return fail(
+      ErrorKind::kDenied,
+      "--host, --tag and --path look into snapshots, and the key at hand cannot read them: a reader's key is needed");
 }
 }  // namespace
 
@@ -69,7 +98,10 @@ bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
   const auto& body = *snapshot.body;
   if (!hosts.empty() && !contains(hosts, body.host)) return false;
   return std::all_of(tags.begin(), tags.end(), [&](const auto& tag) { return contains(body.tags, tag); }) &&
-         std::all_of(paths.begin(), paths.end(), [&](const auto& path) { return contains(body.sources, path); });
+         std::all_of(paths.begin(), paths.end(), [&](const auto& path) {
+           return std::any_of(body.sources.begin(), body.sources.end(),
+                              [&](const auto& source) { return holds(source, path); });
+         });
 }
 
 Timestamp snapshot_time(const vault::Snapshot& snapshot) {
@@ -84,11 +116,7 @@ Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::Snapsh
     if (filter.matches(snapshot)) chosen.push_back(&snapshot);
     unreadable |= !snapshot.body;
   }
-  if (!filter.empty() && unreadable) {
-    return fail(
-        ErrorKind::kDenied,
-        "--host, --tag and --path look into snapshots, and the key at hand cannot read them: a reader's key is needed");
-  }
+  if (!filter.empty() && unreadable) return needs_reader();
   std::stable_sort(chosen.begin(), chosen.end(), [](auto* a, auto* b) { return a->session < b->session; });
   return chosen;
 }
@@ -101,6 +129,14 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
       if (snapshot.id().starts_with(ref.prefix)) found.push_back(&snapshot);
     }
     if (found.empty()) return fail(ErrorKind::kNotFound, fmt::format("no snapshot's id starts with {}", ref.prefix));
+    if (!filter.empty()) {
+      if (std::any_of(found.begin(), found.end(), [](auto* one) { return !one->body; })) return needs_reader();
+      const std::string all = found.size() == 1 ? fmt::format("snapshot {} is not", found.front()->short_id())
+                                                : fmt::format("none of the {} snapshots whose ids start with {} is",
+                                                              found.size(), ref.prefix);
+      std::erase_if(found, [&](auto* one) { return !filter.matches(*one); });
+      if (found.empty()) return fail(ErrorKind::kNotFound, fmt::format("{} {}", all, describe_filter(filter)));
+    }
     if (found.size() == 1) return found.front();
     std::string text = fmt::format("{} snapshots' ids start with {}:", found.size(), ref.prefix);
     for (std::size_t i = 0; i < found.size() && i < 10; ++i) text += "\n    " + describe_candidate(*found[i]);
@@ -117,7 +153,7 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
     }
   }
   if (best) return best;
-  const char* where = filter.empty() ? "in this vault" : "with this host, tag and path";
+  const std::string where = filter.empty() ? "in this vault" : describe_filter(filter);
   if (ref.kind == SnapshotRef::Kind::kLatest || chosen.empty()) {
     return fail(ErrorKind::kNotFound, fmt::format("there is no snapshot {}", where));
   }

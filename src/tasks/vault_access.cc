@@ -21,8 +21,13 @@ namespace {
 constexpr std::size_t kCredentialFileBytesMax = 64u << 10;
 constexpr std::string_view kKeysPrefix = "keys/";
 
-// The file's bytes in locked memory; the copy that was read is wiped.
+// The file's bytes in locked memory; the copy that was read is wiped. "-" is standard input.
 Result<crypto::SecretBytes> read_secret_file(const std::string& path) {
+  if (path == "-") {
+    crypto::SecretBytes secret(kCredentialFileBytesMax);
+    secret.truncate(TRY(platform::read_full(STDIN_FILENO, secret.writable())));
+    return secret;
+  }
   Bytes bytes = TRY(platform::read_file(path, kCredentialFileBytesMax));
   crypto::SecretBytes secret = crypto::SecretBytes::copy_of(bytes);
   crypto::wipe(bytes);
@@ -32,7 +37,7 @@ Result<crypto::SecretBytes> read_secret_file(const std::string& path) {
 bool is_identity(ByteSpan text) { return as_text(text).find("coppice-identity ") != std::string_view::npos; }
 
 bool file_exists(const std::string& path) {
-  struct stat st{};
+  struct stat st {};
   return stat(path.c_str(), &st) == 0;
 }
 
@@ -106,7 +111,7 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
 
 Result<keys::KeyBundle> open_by_file(storage::ObjectStore& store, const std::string& path,
                                      const keys::TrustAnchor& claimed, const AccessOptions& options) {
-  struct stat st{};
+  struct stat st {};
   if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) {
     return fail(ErrorKind::kDenied,
                 fmt::format("{} can be read by others (mode {:o}): a key is for its owner alone; chmod 600 it", path,
@@ -143,8 +148,10 @@ Result<keys::KeyBundle> open_credential(storage::ObjectStore& store, const Acces
                                         const Environment& environment, const Places& places,
                                         const keys::TrustAnchor& claimed) {
   if (!options.key_file.empty()) return open_by_file(store, options.key_file, claimed, options);
-  if (!options.recovery_sheet.empty()) {
-    const keys::RecoverySheet sheet = TRY(read_recovery_sheet(options.recovery_sheet, claimed));
+  if (options.recovery_sheet) {
+    const keys::RecoverySheet sheet =
+        TRY(options.recovery_sheet->empty() ? ask_recovery_sheet(claimed)
+                                            : read_recovery_sheet(*options.recovery_sheet, claimed));
     return keys::bundle_from_root(sheet.root, sheet.vault,
                                   keys::kFirstEpoch);  // opening the vault derives the later ones
   }
@@ -254,6 +261,35 @@ Result<keys::RecoverySheet> parse_recovery_sheet(ByteSpan text, const keys::Trus
 Result<keys::RecoverySheet> read_recovery_sheet(const std::string& path, const keys::TrustAnchor& claimed) {
   const crypto::SecretBytes text = TRY(read_secret_file(path));
   return within(parse_recovery_sheet(text.view(), claimed), path);
+}
+
+Result<keys::RecoverySheet> ask_recovery_sheet(const keys::TrustAnchor& claimed) {
+  crypto::SecretBytes text(kCredentialFileBytesMax);
+  std::size_t bytes = 0, words = 0;
+  while (words < keys::kSheetWords) {
+    auto line = ask_passphrase(words == 0 ? "the words of the sheet (they are not shown): "
+                                          : fmt::format("{} of {} words; the next: ", words, keys::kSheetWords));
+    if (!line && line.error().kind() == ErrorKind::kNotFound) {
+      return fail(ErrorKind::kDenied,
+                  "there is no terminal to type the words of the recovery sheet on: name a file that holds them, or - "
+                  "for standard input");
+    }
+    if (!line) return std::unexpected(std::move(line).error());
+    const ByteSpan typed = line->view();
+    if (typed.empty() || bytes + typed.size() + 1 > text.view().size()) break;  // what is missing is told below
+    std::copy(typed.begin(), typed.end(), text.writable().begin() + static_cast<std::ptrdiff_t>(bytes));
+    bytes += typed.size();
+    text.writable()[bytes++] = std::byte{'\n'};
+    bool within_word = false;
+    for (const std::byte b : typed) {
+      const char c = static_cast<char>(b);
+      const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+      words += letter && !within_word;
+      within_word = letter;
+    }
+  }
+  text.truncate(bytes);
+  return within(parse_recovery_sheet(text.view(), claimed), "the recovery sheet");
 }
 
 Result<OpenedVault> open_store(const AccessOptions& options, const Environment& environment, bool is_root) {

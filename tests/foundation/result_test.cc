@@ -29,6 +29,13 @@ TEST(Result, TryPassesValuesAndErrors) {
   EXPECT_EQ(quarter(6).error().message(), "second half: odd");
 }
 
+TEST(Result, AContextIsNotToldTwice) {
+  const Error error(ErrorKind::kCorrupt, "packs/0/1/2: too short");
+  EXPECT_EQ(error.within("packs/0/1/2").message(), "packs/0/1/2: too short");
+  EXPECT_EQ(error.within("packs/0/1").message(), "packs/0/1: packs/0/1/2: too short");
+  EXPECT_EQ(error.within("reading").within("reading").message(), "reading: packs/0/1/2: too short");
+}
+
 TEST(Result, ErrnoBecomesWhatCallersActOn) {
   EXPECT_EQ(errno_error(ENOENT, "x").kind(), ErrorKind::kNotFound);
   EXPECT_EQ(errno_error(ENOSPC, "x").kind(), ErrorKind::kExhausted);

@@ -15,6 +15,12 @@ mkdir "$work/f" && echo x > "$work/f/x"
 status 0 "$coppice" backup "$work/f"
 status 1 "$coppice" restore 0000dead --to "$work/to"
 COPPICE_VAULT="$work/f" status 1 "$coppice" list
+# A name is said once.
+mkdir "$work/g" && echo y > "$work/g/y"
+status 0 "$coppice" backup "$work/g"
+for pack in $(find "$work/vault/packs" -type f); do chmod u+w "$pack"; truncate -s 100 "$pack"; done
+status 1 "$coppice" cat "latest:$work/g/y"
+! grep -E '([^ ]+: )\1' "$work/err" || die "a name is said twice"
 chmod -R u+w "$work/vault"
 sed 's/"version": *1/"version": 2/' "$work/vault/vault.json" > "$work/v" && mv -f "$work/v" "$work/vault/vault.json"
 status 1 "$coppice" list

@@ -1,15 +1,23 @@
 # With --json every command writes one JSON object a line and nothing else to standard output; failures too. Every command has examples
-# in its help; man page and completion are whole.
+# in its help. Usage errors are told as JSON too; cat and tar tell it on standard error when standard output is data.
 . "$(dirname "$0")/lib.sh" "$1"
+documented=$(dirname "$0")/../../docs/json.md
 lines() {  # lines STATUS TYPE COMMAND...: that status, every line an object, the last of that type
   local wanted=$1 type=$2
   shift 2
   status "$wanted" "$coppice" "$@" --json
-  python3 - "$work/out" "$type" <<'PY' || die "'$*' --json: $(cat "$work/out")"
-import json, sys
+  python3 - "$work/out" "$type" "$documented" <<'PY' || die "'$*' --json: $(cat "$work/out")"
+import json, re, sys
 seen = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
 assert all(isinstance(s, dict) and "type" in s for s in seen), "an object without a type"
 assert seen[-1]["type"] == sys.argv[2], seen[-1]
+page = open(sys.argv[3], encoding="utf-8").read()
+for one in seen:
+    assert f"`{one['type']}`" in page, f"the type {one['type']} is not in the document"
+    for key, value in one.items():
+        assert f"`{key.removesuffix('_b64')}`" in page, f"the field {key} of {one['type']} is not in the document"
+        if key in ("time", "started", "finished", "mtime", "oldest", "newest") or (key == "added" and isinstance(value, str)):
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{9})?Z", value), (key, value)
 PY
 }
 COPPICE_VAULT='' lines 2 error list
@@ -30,7 +38,18 @@ lines 0 entry ls -R latest
 says path_b64
 lines 0 entry find 'bad-*'
 lines 0 summary diff "$first" latest
-status 2 "$coppice" cat "latest:$work/files/good" --json
+for command in "cat" "tar"; do
+  "$coppice" $command "$first:$work/files/good" --json > "$work/data" 2> "$work/err" || die "$command --json failed"
+  python3 -c 'import json,sys; [last] = [json.loads(l) for l in open(sys.argv[1])]; assert last["type"] == "summary", last' "$work/err" ||
+    die "$command --json: $(cat "$work/err")"
+done
+[ "$("$coppice" cat "$first:$work/files/good" --json 2> /dev/null)" = y ] || die "cat --json does not write the file"
+status 1 "$coppice" cat "latest:$work/files/good" --json
+[ ! -s "$work/out" ] || die "an error of cat went into its output"
+python3 -m json.tool < "$work/err" > /dev/null || die "$(cat "$work/err")"
+lines 1 error find 'no-such-*'
+lines 1 error diff "latest:/nosuch" latest
+lines 1 error restore latest --to "$work/none" --include 'no-such-*'
 lines 0 summary restore latest --to "$work/back" --verify
 lines 0 summary restore latest --to "$work/back2" --dry-run
 [ ! -e "$work/back2" ] || die "a dry run wrote something"
@@ -51,6 +70,12 @@ lines 0 test_sheet key test-sheet "$work/sheet"
 lines 0 summary forget "$first" --dry-run
 lines 0 summary forget "$first" --yes
 lines 0 version version
+lines 0 snapshot list --forgotten
+python3 - "$work/out" <<'PY2' || die "the forgotten snapshot is not told apart: $(cat "$work/out")"
+import json, sys
+assert [json.loads(line)["forgotten"] for line in open(sys.argv[1])] == [True, False]
+PY2
+"$coppice" list --forgotten | grep -c '(forgotten)' | grep -qx 1 || die "list --forgotten does not say which"
 
 for command in init backup list ls find diff cat restore tar check stats forget key version "key add" "key export" "key list" "key remove" \
   "key rotate" "key test-sheet" "key generate"; do
@@ -58,31 +83,40 @@ for command in init backup list ls find diff cat restore tar check stats forget 
   says "Examples:"
 done
 status 2 "$coppice"
+says "coppice backup"
+COPPICE_VAULT='' status 2 "$coppice"
+says "coppice init"
+[ "$(wc -l < "$work/err")" -lt 15 ] || die "the first words are many"
 status 2 "$coppice" key
 status 2 "$coppice" lst
 says "'lst' is not understood"
-status 2 "$coppice" list --bogus
-status 2 "$coppice" list --memory-max 1M
-status 2 "$coppice" backup --compression 40 "$work/files"
-status 2 "$coppice" backup --limit-rate fast "$work/files"
-status 2 "$coppice" restore latest --to "$work/x" --in-place
-status 2 "$coppice" forget
-status 2 "$coppice" check --read-data=0
-status 2 "$coppice" find '['
-status 2 "$coppice" key add --name nobody --passphrase-file "$work/passphrase"
-status 2 "$coppice" backup --stdin x "$work/files"
-
-"$coppice" manual bash > "$work/completion"
-bash -n "$work/completion"
-completed() {  # completed WORDS...: what the completion offers for the last of them
-  bash -c 'set -- "${@}"; . "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _coppice; echo "${COMPREPLY[*]}"' "$work/completion" "$@"
-}
-[[ " $(completed coppice res) " == *" restore "* ]] || die "'res' is not completed"
-[[ " $(completed coppice restore --in-) " == *" --in-place "* ]] || die "'--in-' is not completed"
-[[ " $(completed coppice key ro) " == *" rotate "* ]] || die "'key ro' is not completed"
-"$coppice" manual man > "$work/coppice.1"
-if command -v groff > /dev/null; then
-  groff -man -Tutf8 -ww "$work/coppice.1" > "$work/rendered" 2> "$work/err" || die "the man page is not roff"
-  [ ! -s "$work/err" ] || die "the man page: $(head -n 3 "$work/err")"
-  grep -q "in-place" "$work/rendered" || die "the man page lacks an option"
-fi
+bad_label=$(printf 'caf\351')
+usage() { status 2 "$coppice" "$@"; lines 2 error "$@"; }
+usage list --bogus
+usage list --memory-max 1M
+usage list --last -1
+usage list --last 0
+usage list --tag ''
+usage backup --compression 40 "$work/files"
+usage backup --limit-rate fast "$work/files"
+usage backup -e '[' "$work/files"
+usage backup --tag '' "$work/files"
+usage backup --tag "$bad_label" "$work/files"
+usage backup --stdin x "$work/files"
+usage backup --stdin a/b
+usage restore latest
+usage restore latest --to "$work/x" --in-place
+usage restore yesterday --to "$work/x"
+usage restore latest --to "$work/x" --include '['
+usage ls yesterday
+usage ls @garbage
+usage diff latest:/a/../b latest
+usage cat latest
+usage tar @
+usage forget
+usage forget latest:/x
+usage find '['
+usage find x --snapshot yesterday
+usage check --read-data=0
+usage key add --name nobody --passphrase-file "$work/passphrase"
+[ "$(ls "$COPPICE_STATE_DIR" 2> /dev/null | wc -l)" -le 1 ] || die "a usage error left something"

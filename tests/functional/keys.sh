@@ -27,3 +27,23 @@ status 0 "$coppice" restore "latest:$work/files" --to "$work/back2" --recovery-s
 same "$work/files" "$work/back2"
 status 0 "$coppice" key list
 says "removed"
+status 0 "$coppice" check --read-data
+says "read and opened"
+
+# The last passphrase is not removed in passing.
+status 1 "$coppice" key remove owner --passphrase-file "$work/passphrase"
+says "last owner"
+status 0 "$coppice" key add --name safe --role owner --out "$work/safe.key" --passphrase-file "$work/passphrase"
+says "safe is an owner"
+status 1 "$coppice" key remove owner --passphrase-file "$work/passphrase"
+says "last key with a passphrase"
+status 0 "$coppice" key add --name keeper --role keeper --out "$work/keeper.key" --passphrase-file "$work/passphrase"
+status 0 "$coppice" list --key-file "$work/keeper.key"
+says "looks after the store"
+status 0 "$coppice" key export --role writer --name web2 --out "$work/web2.key" --passphrase-file "$work/passphrase"
+status 0 "$coppice" check --read-data --key-file "$work/web2.key"
+says "compared with their checksums"
+status 0 "$coppice" key remove owner --yes --passphrase-file "$work/passphrase"
+status 1 "$coppice" key rotate --passphrase-file "$work/passphrase"
+status 0 "$coppice" key rotate --key-file "$work/safe.key"
+status 0 "$coppice" key rotate --recovery-sheet "$work/sheet"

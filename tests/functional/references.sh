@@ -34,8 +34,16 @@ status 1 "$coppice" ls latest:/no/such
 status 1 "$coppice" ls latest --host web3
 status 2 "$coppice" cat latest
 status 2 "$coppice" cat "latest:$work/../x"
-status 1 "$coppice" ls yesterday
+status 2 "$coppice" ls yesterday
 says "4 digits"
+status 1 "$coppice" ls "$first" --host web2
+says "is not of host web2"
+status 1 "$coppice" forget "$first" --host web2 --yes
+status 0 "$coppice" ls "$first" --host web1
+for path in "$work/files/" "$work//files/./with:colon" .; do
+  [ "$(cd "$work/files" && ids --path "$path" | wc -l)" = 2 ] || die "--path $path does not match its source"
+done
+[ "$(ids --path "$work" | wc -l)" = 0 ] || die "--path matches what is no source"
 [ "$(ids | wc -l)" = 2 ] || die "list does not show two"
 [ "$(ids --last 1)" = "$second" ] || die "the newest is not last"
 

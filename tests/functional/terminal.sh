@@ -2,11 +2,12 @@
 . "$(dirname "$0")/lib.sh" "$1"
 cat > "$work/drive.py" <<'PY'
 # drive.py RECORD ANSWERS COMMAND...: runs COMMAND on a terminal of its own; types each "prompt=answer" of ANSWERS when prompt appears.
-import os, pty, select, sys
+import fcntl, os, pty, select, struct, sys, termios
 record, answers, command = sys.argv[1], open(sys.argv[2]).read().splitlines(), sys.argv[3:]
 pid, terminal = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(os.environ.get("WIDTH", "80")), 0, 0))
     os.execv(command[0], command)
 seen, since = b"", 0
 pending = [a.split("=", 1) for a in answers]
@@ -57,12 +58,45 @@ PY
 [ "$(wc -w <<< "$words")" = 18 ] || die "the sheet shows $(wc -w <<< "$words") words"
 on_terminal 0 "shown): =$words\\\\n\n" "$coppice" key test-sheet
 ! grep -q "${words%% *}" "$work/seen" || die "the words were shown"
+on_terminal 0 "shown): =${words% * *}\\\\n\n16 of 18 words; the next: =$(cut -d' ' -f17- <<< "$words")\\\\n\n" "$coppice" key test-sheet   # in two lines
+on_terminal 1 "y/N]=n\\\\n\n" "$coppice" key remove owner --recovery-sheet="$work/sheet"
+grep -q "last owner" "$work/seen" || die "the last owner goes without a question"
 on_terminal 0 "passphrase: =$secret\\\\n\n" "$coppice" key rotate
 on_terminal 1 "passphrase: =wrong\\\\n\n" "$coppice" key rotate
 mkdir "$work/files" && echo x > "$work/files/$(printf 'bell-\a')"
 status 0 "$coppice" backup "$work/files"
 on_terminal 0 "" "$coppice" ls -R latest
 grep -q 'bell-\\x07' "$work/seen" || die "a control character reaches the terminal"
+
+# What the sheet says to type is what works, on a host that has nothing but the sheet.
+command_of() { sed -n "/^  coppice $1/,/--vault/p" "$work/sheet"; }
+as_the_sheet_says() {  # as_the_sheet_says STATUS ANSWERS COMMAND-WORDS
+  mkdir -p "$work/new-host" "$work/bin"
+  ln -sf "$coppice" "$work/bin/coppice"
+  on_terminal "$1" "$2" "$(command -v env)" -u COPPICE_VAULT HOME="$work/new-host" COPPICE_CONFIG_DIR="$work/new-host/config" \
+    COPPICE_STATE_DIR="$work/new-host/state" PATH="$work/bin:$PATH" bash -c "cd '$work/new-host' && $(command_of "$3")"
+}
+as_the_sheet_says 0 "shown): =$words\\\\n\n" "key test-sheet"
+as_the_sheet_says 0 "shown): =$words\\\\n\n" "restore"
+grep -q "$(sed -n 's/^Fingerprint: //p' "$work/sheet")" "$work/seen" || die "the fingerprint to compare is not shown"
+same "$work/files" "$work/new-host/restored$work/files"
+as_the_sheet_says 1 "shown): =${words/ / bogus }\\\\n\n" "restore"
+status 0 "$coppice" restore latest --to "$work/from-stdin" --recovery-sheet=- < "$work/sheet"
+status 0 "$coppice" restore latest --to "$work/from-stdin" --recovery-sheet - < "$work/sheet"
+same "$work/files" "$work/from-stdin$work/files"
+
+
+# A list fits the terminal; a long list of sources gives way.
+mkdir -p "$work"/files/a-directory-with-a-long-name/{one,two,three,four}
+status 0 "$coppice" backup --tag some-tag --host a-host.example.org "$work"/files/a-directory-with-a-long-name/*
+for width in 80 120; do
+  WIDTH=$width on_terminal 0 "" "$coppice" list
+  grep -q ' +[1-3]' "$work/seen" || die "the long list of sources is not shortened"
+  tr -d '\r' < "$work/seen" | awk -v width=$width 'length > width { exit 1 }' || die "the list is wider than $width"
+done
+"$coppice" list | grep -q "four.*some-tag" || die "in a pipe something is left out"
+status 0 "$coppice" forget latest --yes
+
 on_terminal 1 "y/N]=n\\\\n\n" "$coppice" forget latest
 on_terminal 0 "y/N]=y\\\\n\n" "$coppice" forget latest
 on_terminal 2 "" "$coppice" tar latest

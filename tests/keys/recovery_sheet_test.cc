@@ -78,7 +78,7 @@ TEST(RecoverySheetText, IsReadWhole) {
   expect_reads(text);
   for (const char* part :
        {"00112233445566778899aabbccddeeff", "de27 8b8e 9120 10f5 181e 5135 33b8 09f7", "/srv/backup/7. robot valid",
-        "coppice key test-sheet", "coppice restore --recovery-sheet", " 1. babad", "18. dofon", "2026-11-22"})
+        "coppice key test-sheet", "--recovery-sheet", "--vault '/srv/backup/7. robot valid'", " 1. babad", "18. dofon", "2026-11-22"})
     EXPECT_NE(text.find(part), std::string::npos) << part;
 }
 
@@ -88,6 +88,18 @@ TEST(RecoverySheetText, FitsAPageWhateverTheLocation) {
   const std::string text(as_text(render_recovery_sheet(fixed_vault(), fixed_root(), location, {}).view()));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 78u) << line;
+}
+
+TEST(RecoverySheetText, NamesTheVaultAsAShellReadsIt) {
+  const auto has = [](std::string_view location, std::string_view part) {
+    const std::string text(as_text(render_recovery_sheet(fixed_vault(), fixed_root(), location, {}).view()));
+    return text.find(part) != std::string::npos;
+  };
+  EXPECT_TRUE(has("/mnt/backup/vault", "--vault /mnt/backup/vault\n"));
+  EXPECT_TRUE(has("/mnt/ann's disk", "--vault '/mnt/ann'\\''s disk'\n"));
+  EXPECT_TRUE(has("/mnt/$(reboot)", "--vault '/mnt/$(reboot)'\n"));
+  EXPECT_TRUE(has("/mnt/bell\a", "--vault LOCATION\n"));
+  EXPECT_TRUE(has(std::string(90, '/'), "--vault LOCATION\n"));
 }
 
 TEST(RecoverySheetText, ALongLocationDoesNotPassForWords) {

@@ -24,7 +24,7 @@ TEST(Progress, WithoutATotalThereIsNoShareAndNoTimeLeft) {
   const auto json = nlohmann::json::parse(render_progress_json(sample, rate, 1.5));
   EXPECT_EQ(json["type"], "progress");
   EXPECT_EQ(json["total_known"], false);
-  EXPECT_FALSE(json.contains("seconds_left"));
+  EXPECT_FALSE(json.contains("remaining_ms"));
 }
 
 TEST(Progress, NothingDividesByZero) {

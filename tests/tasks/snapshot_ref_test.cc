@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/result.h"
+#include "tasks/places.h"
 
 namespace coppice::tasks {
 namespace {
@@ -82,10 +83,38 @@ TEST(SnapshotRef, LatestIsTheLastThatBeganWhateverTheClockSaid) {
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {}))->session.slot, 2u);
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.hosts = {"web2", "web3"}}))->session.slot, 1u);
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.tags = {"nightly"}}))->session.slot, 1u);
-  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.paths = {"/etc"}}))->session.slot, 1u);
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.hosts = {"web2"}, .paths = {"/etc"}}))->session.slot,
+            1u);
   EXPECT_FALSE(find_snapshot(list, *parse_snapshot_ref("latest"), {.tags = {"nightly", "nothing"}}));
-  EXPECT_FALSE(find_snapshot(list, *parse_snapshot_ref("latest"), {.paths = {"/etc/nginx"}}))
-      << "a path is exactly a source";
+}
+
+TEST(SnapshotRef, APathIsThatOfASourceOrBelowOneHoweverItIsWritten) {
+  auto list = some();
+  const auto slots = [&](const char* path) {
+    std::vector<std::uint32_t> slots;
+    const auto found = filter_snapshots(list, {.paths = {path}});
+    for (const auto* one : *found) slots.push_back(one->session.slot);
+    return slots;
+  };
+  using Slots = std::vector<std::uint32_t>;
+  EXPECT_EQ(slots("/etc/nginx/"), (Slots{0, 1, 2}));
+  EXPECT_EQ(slots("/etc//./"), (Slots{0, 1, 2}));
+  EXPECT_EQ(slots("/etcetera"), (Slots{0, 2}));
+  EXPECT_EQ(slots("/"), (Slots{0, 2}));
+  list.snapshots.push_back(
+      snapshot(3, std::byte{7}, std::byte{7}, 3000, "web3", {}, {*absolute_path("relative"), "dump.sql"}));
+  EXPECT_EQ(slots("relative/"), (Slots{0, 2, 3}));
+  EXPECT_EQ(slots("dump.sql"), (Slots{0, 2, 3}));
+}
+
+TEST(SnapshotRef, TheFilterHoldsForAnIdToo) {
+  const auto list = some();
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("abcf"), {.hosts = {"web2"}}))->session.slot, 1u);
+  const auto other = find_snapshot(list, *parse_snapshot_ref("abcf"), {.hosts = {"web1"}, .tags = {"db"}});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().kind(), ErrorKind::kNotFound);
+  EXPECT_TRUE(other.error().message().starts_with("snapshot abcf")) << other.error().message();
+  EXPECT_TRUE(other.error().message().ends_with("is not of host web1, tagged db")) << other.error().message();
 }
 
 TEST(SnapshotRef, AMomentTakesTheNewestThatStandsInTheListBeforeItsEnd) {
@@ -105,9 +134,11 @@ TEST(SnapshotRef, WithoutBodiesOnlyWhatNeedsNoneIsAnswered) {
   for (auto& one : list.snapshots) one.body.reset();
   EXPECT_EQ(filter_snapshots(list, {})->size(), 3u);
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("1234"), {}))->session.slot, 2u);
-  const auto denied = find_snapshot(list, *parse_snapshot_ref("latest"), {.hosts = {"web1"}});
-  ASSERT_FALSE(denied);
-  EXPECT_EQ(denied.error().kind(), ErrorKind::kDenied);
+  for (const char* ref : {"latest", "1234"}) {
+    const auto denied = find_snapshot(list, *parse_snapshot_ref(ref), {.hosts = {"web1"}});
+    ASSERT_FALSE(denied);
+    EXPECT_EQ(denied.error().kind(), ErrorKind::kDenied);
+  }
   EXPECT_EQ(snapshot_time(list.snapshots[0]).seconds, 1060);
 }
 

@@ -27,8 +27,8 @@ Result<SnapshotRef> parse_snapshot_ref(std::string_view text);
 // One slash between components, none at the end, no "."; kInvalid for ".." and for what does not start with a slash.
 Result<std::string> clean_snapshot_path(std::string_view path);
 
-// Which snapshots are meant: any of the hosts, all of the tags, all of the paths (each exactly a source). Empty: every
-// one.
+// Which snapshots are meant: any of the hosts, all of the tags, all of the paths (each a source or below one; a relative
+// path is meant from the working directory). Empty: every one.
 struct SnapshotFilter {
   std::vector<std::string> hosts, tags, paths;
   bool empty() const { return hosts.empty() && tags.empty() && paths.empty(); }
@@ -39,9 +39,9 @@ struct SnapshotFilter {
 Timestamp snapshot_time(const vault::Snapshot& snapshot);
 
 // The snapshot that `ref` means. "latest" is the last that began (sessions are numbered: a clock set wrongly once does
-// not pin it for ever); a moment is that of the times shown. A prefix looks at every snapshot, the filter at what the
-// other two choose from. kNotFound; kConflict for an ambiguous prefix, naming the candidates; kDenied when a filter
-// needs bodies that this key cannot open.
+// not pin it for ever); a moment is that of the times shown. All three choose from what the filter takes. kNotFound,
+// which tells when only the filter is in the way; kConflict for an ambiguous prefix, naming the candidates; kDenied when
+// a filter needs bodies that this key cannot open.
 Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref,
                                              const SnapshotFilter& filter);
 

@@ -19,7 +19,7 @@ namespace coppice::tasks {
 struct AccessOptions {
   std::string vault;     // location as given, or empty
   std::string key_file;  // a key file or an identity file
-  std::string recovery_sheet;
+  std::optional<std::string> recovery_sheet;  // a file; "-": standard input; empty: the words are asked for
   std::string passphrase_file;
   std::string fingerprint;  // of the vault; needed with an identity file, checked whenever it is given
   bool owner = false;       // the work needs the owner: this host's key file is passed over
@@ -52,8 +52,9 @@ Result<format::KeySlot> read_slot(storage::ObjectStore& store, const SlotObject&
 std::string slot_object_name(const format::MemberId& member, std::uint32_t epoch);
 
 // The words (or a whole sheet), proved to be this vault's: kUnauthentic when their owner is not the one that vault.json
-// names.
+// names. From text, from a file ("-" is standard input), or typed on the terminal, unseen, in one line or several.
 Result<keys::RecoverySheet> parse_recovery_sheet(ByteSpan text, const keys::TrustAnchor& claimed);
 Result<keys::RecoverySheet> read_recovery_sheet(const std::string& path, const keys::TrustAnchor& claimed);
+Result<keys::RecoverySheet> ask_recovery_sheet(const keys::TrustAnchor& claimed);
 
 }  // namespace coppice::tasks

@@ -1,0 +1,31 @@
+// Snapshots as a table for people, within the width of their terminal. Pure.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vault/vault.h"
+
+namespace coppice::tasks {
+
+// Columns that a terminal needs for `text`: one for each character of UTF-8.
+std::size_t columns_of(std::string_view text);
+// The end of `text`, or its beginning, in at most `width` columns, with "..." for what was cut.
+std::string shorten_front(std::string_view text, std::size_t width);
+std::string shorten_back(std::string_view text, std::size_t width);
+// "/data /etc +3": as many whole as fit into `width`, and how many more there are.
+std::string shorten_list(const std::vector<std::string>& parts, std::size_t width);
+
+// Columns as wide as their widest cell, two blanks between them; numbers to the right. Each row ends in a line end.
+std::string render_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
+
+// ID, WHEN, HOST, WHAT, SIZE, ADDED, TOOK, TAGS of snapshots that have a body. `width` 0: as wide as it gets, nothing cut.
+// Else what matters least gives way first: long lists of sources and tags, seconds, digits of the id (eight stay), TOOK.
+// `shown` makes a name fit to be shown; `forgotten` tells the snapshots that were.
+std::string render_snapshots(const std::vector<const vault::Snapshot*>& snapshots, std::size_t width,
+                             const std::function<std::string(std::string_view)>& shown,
+                             const std::function<bool(const vault::Snapshot&)>& forgotten);
+
+}  // namespace coppice::tasks
