@@ -1,5 +1,7 @@
 // coppice manual: the man page and the bash completion, written from the same definitions as --help. Hidden; the build
 // calls it.
+#include <algorithm>
+
 #include "cli.h"
 
 namespace coppice::cli {
@@ -30,16 +32,44 @@ std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
 }
 
-void manual_of(const CLI::App& app, const std::string& name, std::string& out) {
-  out += fmt::format(".SS {}\n{}.\n", roff(name), roff(app.get_description()));
+void option_of(const CLI::Option& option, std::string& out) {
+  const std::string names = option.get_name(option.get_positional(), true), type = option.get_type_name();
+  out += fmt::format(".TP\n.B {}{}\n{}\n", roff(names), type.empty() ? "" : " " + roff(type),
+                     roff(option.get_description()));
+}
+
+bool same(const CLI::Option& a, const CLI::Option& b) {
+  return a.get_name(true, true) == b.get_name(true, true) && a.get_description() == b.get_description();
+}
+
+// Options that many commands share are told once: those that `list` and `ls` have alike.
+std::vector<const CLI::Option*> shared_options(const CLI::App& app) {
+  std::vector<const CLI::Option*> shared;
+  const auto others = app.get_subcommand("ls")->get_options();
+  for (const CLI::Option* option : app.get_subcommand("list")->get_options()) {
+    if (std::any_of(others.begin(), others.end(), [&](auto* other) { return same(*option, *other); }))
+      shared.push_back(option);
+  }
+  return shared;
+}
+
+void manual_of(const CLI::App& app, const std::string& name, const std::vector<const CLI::Option*>& shared,
+               std::string& out) {
+  std::string synopsis = name;
   for (const CLI::Option* option : app.get_options()) {
-    if (option->check_lname("help")) continue;  // said once for all
-    const std::string names = option->get_name(option->get_positional(), true), type = option->get_type_name();
-    out += fmt::format(".TP\n.B {}{}\n{}\n", roff(names), type.empty() ? "" : " " + roff(type),
-                       roff(option->get_description()));
+    if (!option->get_positional()) continue;
+    const std::string more = option->get_expected_max() > 1 ? " ..." : "";
+    synopsis += option->get_required() ? fmt::format(" {}{}", option->get_type_name(), more)
+                                       : fmt::format(" [{}{}]", option->get_type_name(), more);
+  }
+  out += fmt::format(".SS coppice {}\n{}.\n", roff(synopsis), roff(app.get_description()));
+  for (const CLI::Option* option : app.get_options()) {
+    if (std::any_of(shared.begin(), shared.end(), [&](auto* one) { return same(*one, *option); })) continue;
+    option_of(*option, out);
   }
   if (!app.get_footer().empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff_lines(app.get_footer()));
-  for (const CLI::App* command : visible_commands(app)) manual_of(*command, name + " " + command->get_name(), out);
+  for (const CLI::App* command : visible_commands(app))
+    manual_of(*command, name + " " + command->get_name(), shared, out);
 }
 
 std::string manual(const CLI::App& app) {
@@ -51,10 +81,16 @@ std::string manual(const CLI::App& app) {
   out +=
       ".PP\nA snapshot (SNAP) is named by the first digits of its id (four at least), by \\fBlatest\\fR, or by "
       "\\fB@\\fR and a time: "
-      "\\fB@2026\\-11\\-22T08:00\\fR is the newest at the end of that minute. A path in it follows \\fB:/\\fR.\n.SH "
-      "COMMANDS\n"
-      "Every command explains itself with \\fB\\-\\-help\\fR.\n";
-  for (const CLI::App* command : visible_commands(app)) manual_of(*command, command->get_name(), out);
+      "\\fB@2026\\-11\\-22T08:00\\fR is the newest at the end of that minute. A path in it follows \\fB:/\\fR.\n";
+  const auto shared = shared_options(app);
+  for (const bool choosing : {false, true}) {
+    out += choosing ? ".SH CHOOSING SNAPSHOTS\nCommands that look at snapshots take these options too.\n"
+                    : ".SH OPTIONS\nNearly every command takes these options.\n";
+    for (const CLI::Option* option : shared)
+      if ((option->get_group() == "Snapshots") == choosing) option_of(*option, out);
+  }
+  out += ".SH COMMANDS\n";
+  for (const CLI::App* command : visible_commands(app)) manual_of(*command, command->get_name(), shared, out);
   out +=
       ".SH EXIT STATUS\n.TP\n.B 0\ndone\n.TP\n.B 1\nfailed, or damage found\n.TP\n.B 2\nthe command was not "
       "understood\n"
