@@ -7,6 +7,7 @@
 #include <atomic>
 #include <deque>
 #include <set>
+#include <vector>
 
 namespace coppice::storage {
 namespace {
@@ -15,6 +16,9 @@ enum class Fault : std::uint64_t {
   kCrashOutcome = 1,
   kTornLength,
   kLostAcknowledgement,
+  kLatePut,
+  kLateArrival,
+  kLateOutcome,
   kUnavailable,
   kNoSpace,
   kStaleList,
@@ -24,6 +28,7 @@ enum class Fault : std::uint64_t {
 };
 
 constexpr std::size_t kNewestKept = 8;  // how far behind a stale list may be
+constexpr std::uint64_t kLateCallsMax = 12;
 
 // splitmix64's finaliser: neighbouring numbers get unrelated values.
 std::uint64_t mix(std::uint64_t z) {
@@ -42,14 +47,23 @@ void flip_one_bit(MutableByteSpan bytes, std::uint64_t roll) {
 
 }  // namespace
 
+// A put that was refused but is on its way.
+struct LatePut {
+  std::int64_t operation = 0, due = 0;
+  std::string name;
+  Bytes bytes;
+};
+
 struct FaultStore::State {
   State(ObjectStore& inner_store, FaultPlan fault_plan) : inner(inner_store), plan(fault_plan) {}
+  ~State() { settle_late(); }
 
   ObjectStore& inner;
   const FaultPlan plan;
   std::atomic<std::int64_t> next_operation{0};
   Mutex mutex;
   std::deque<std::string> newest GUARDED_BY(mutex);
+  std::vector<LatePut> late GUARDED_BY(mutex);
 
   std::uint64_t roll(std::int64_t operation, Fault fault) const {
     return mix(mix(plan.seed + static_cast<std::uint64_t>(fault) * 0x100000001b3u) + static_cast<std::uint64_t>(operation));
@@ -59,9 +73,21 @@ struct FaultStore::State {
   }
   bool crashed() const { return plan.crash_at >= 0 && next_operation.load() > plan.crash_at; }
 
+  // The number of the next call. Late puts that are due arrive before it is looked at; at the crash their fate is settled.
+  std::int64_t next() {
+    const std::int64_t operation = next_operation.fetch_add(1);
+    if (plan.late_put == 0) return operation;
+    if (plan.crash_at >= 0 && operation >= plan.crash_at) {
+      settle_late();
+    } else {
+      for (const LatePut& put : take_late([&](const LatePut& p) { return p.due <= operation; })) (void)inner.put(put.name, put.bytes);
+    }
+    return operation;
+  }
+
   // What a call that does not write starts with: its number, or the fault that it meets.
   Result<std::int64_t> begin() {
-    const std::int64_t operation = next_operation.fetch_add(1);
+    const std::int64_t operation = next();
     if (plan.crash_at >= 0 && operation >= plan.crash_at) return crashed_error();
     if (strikes(operation, Fault::kUnavailable, plan.unavailable)) return fail(ErrorKind::kUnavailable, "injected: unavailable");
     return operation;
@@ -74,14 +100,36 @@ struct FaultStore::State {
     return result;
   }
 
+  bool done_at_crash(std::int64_t operation) const {
+    return plan.crash_outcome == CrashOutcome::kDone ||
+           (plan.crash_outcome != CrashOutcome::kNotDone && roll(operation, Fault::kCrashOutcome) % 2 == 1);
+  }
   void crash_during_put(std::int64_t operation, std::string_view name, ByteSpan bytes) {
-    const std::uint64_t outcomes = plan.torn_at_crash ? 3 : 2;
-    switch (roll(operation, Fault::kCrashOutcome) % outcomes) {
-      case 0: return;
-      case 1: (void)inner.put(name, bytes); return;
-      default:
-        if (!bytes.empty()) (void)inner.put(name, bytes.first(roll(operation, Fault::kTornLength) % bytes.size()));
+    if (plan.crash_outcome == CrashOutcome::kTorn) {
+      if (!bytes.empty()) (void)inner.put(name, bytes.first(roll(operation, Fault::kTornLength) % bytes.size()));
+    } else if (done_at_crash(operation)) {
+      (void)inner.put(name, bytes);
     }
+  }
+
+  void put_late(std::int64_t operation, std::string_view name, ByteSpan bytes) {
+    const auto due = operation + 1 + static_cast<std::int64_t>(roll(operation, Fault::kLateArrival) % kLateCallsMax);
+    MutexLock lock(mutex);
+    late.push_back({operation, due, std::string(name), to_bytes(bytes)});
+  }
+  std::vector<LatePut> take_late(const std::function<bool(const LatePut&)>& which) {
+    std::vector<LatePut> taken;
+    MutexLock lock(mutex);
+    std::erase_if(late, [&](LatePut& put) {
+      if (!which(put)) return false;
+      taken.push_back(std::move(put));
+      return true;
+    });
+    return taken;
+  }
+  void settle_late() {
+    for (const LatePut& put : take_late([](const LatePut&) { return true; }))
+      if (roll(put.operation, Fault::kLateOutcome) % 2) (void)inner.put(put.name, put.bytes);
   }
 
   void remember_newest(std::string_view name) {
@@ -102,7 +150,7 @@ FaultStore::FaultStore(ObjectStore& inner, FaultPlan plan) : state_(std::make_sh
 
 Result<> FaultStore::put(std::string_view name, ByteSpan bytes) {
   State& state = *state_;
-  const std::int64_t operation = state.next_operation.fetch_add(1);
+  const std::int64_t operation = state.next();
   if (state.plan.crash_at >= 0 && operation >= state.plan.crash_at) {
     if (operation == state.plan.crash_at) state.crash_during_put(operation, name, bytes);
     return crashed_error();
@@ -111,6 +159,11 @@ Result<> FaultStore::put(std::string_view name, ByteSpan bytes) {
     return fail(ErrorKind::kUnavailable, "injected: unavailable");
   if (state.strikes(operation, Fault::kNoSpace, state.plan.no_space))
     return fail(ErrorKind::kExhausted, "injected: no space left");
+  if (state.strikes(operation, Fault::kLatePut, state.plan.late_put)) {
+    TRY(check_object_name(name));
+    state.put_late(operation, name, bytes);
+    return fail(ErrorKind::kUnavailable, "injected: no answer yet");
+  }
   TRY(state.answer(state.inner.put(name, bytes)));
   state.remember_newest(name);
   if (state.strikes(operation, Fault::kLostAcknowledgement, state.plan.lost_acknowledgement))
@@ -152,9 +205,9 @@ Result<> FaultStore::list(std::string_view prefix, const std::function<Result<>(
 
 Result<> FaultStore::remove(std::string_view name) {
   State& state = *state_;
-  const std::int64_t operation = state.next_operation.fetch_add(1);
+  const std::int64_t operation = state.next();
   if (state.plan.crash_at >= 0 && operation >= state.plan.crash_at) {
-    if (operation == state.plan.crash_at && state.roll(operation, Fault::kCrashOutcome) % 2 == 1) (void)state.inner.remove(name);
+    if (operation == state.plan.crash_at && state.done_at_crash(operation)) (void)state.inner.remove(name);
     return crashed_error();
   }
   if (state.strikes(operation, Fault::kUnavailable, state.plan.unavailable))

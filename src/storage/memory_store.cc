@@ -69,6 +69,16 @@ Result<std::uint64_t> MemoryStore::free_bytes() {
   return fail(ErrorKind::kUnsupported, "a memory store does not know its free space");
 }
 
+void MemoryStore::become(MemoryStore& other) {
+  decltype(objects_) objects;
+  {
+    MutexLock lock(other.mutex_);
+    objects = other.objects_;
+  }
+  MutexLock lock(mutex_);
+  objects_ = std::move(objects);
+}
+
 Result<> MemoryStore::tamper(std::string_view name, const std::function<void(Bytes&)>& edit) {
   MutexLock lock(mutex_);
   const auto it = objects_.find(name);

@@ -41,7 +41,7 @@ std::vector<std::string> history(FaultPlan plan) {
 }
 
 FaultPlan busy_plan(std::uint64_t seed) {
-  return {.seed = seed, .lost_acknowledgement = 100, .unavailable = 50, .no_space = 50, .stale_list = 100, .flipped_bit = 100};
+  return {.seed = seed, .lost_acknowledgement = 100, .late_put = 50, .unavailable = 50, .no_space = 50, .stale_list = 100, .flipped_bit = 100};
 }
 
 TEST(FaultStore, TheSameSeedGivesTheSameFaults) {
@@ -79,11 +79,11 @@ TEST(FaultStore, AfterTheCrashNothingAnswersAndNothingChanges) {
 
 enum class Outcome { kAbsent, kTorn, kWhole };
 
-std::map<Outcome, int> outcomes_of_put_at_crash(bool torn_at_crash) {
+std::map<Outcome, int> outcomes_of_put_at_crash(CrashOutcome outcome) {
   std::map<Outcome, int> outcomes;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     MemoryStore inner;
-    FaultStore store(inner, {.seed = seed, .crash_at = 1, .torn_at_crash = torn_at_crash});
+    FaultStore store(inner, {.seed = seed, .crash_at = 1, .crash_outcome = outcome});
     EXPECT_OK(store.put("acknowledged", kObject));
     EXPECT_FAILS(store.put("last", kObject), kCancelled);
     EXPECT_TRUE(equal(inner.get("acknowledged", 1000).value(), kObject));
@@ -102,17 +102,16 @@ std::map<Outcome, int> outcomes_of_put_at_crash(bool torn_at_crash) {
 }
 
 TEST(FaultStore, ThePutAtTheCrashIsAbsentOrWhole) {
-  auto outcomes = outcomes_of_put_at_crash(false);
+  auto outcomes = outcomes_of_put_at_crash(CrashOutcome::kBySeed);
   EXPECT_GT(outcomes[Outcome::kAbsent], 50);
   EXPECT_GT(outcomes[Outcome::kWhole], 50);
   EXPECT_EQ(outcomes[Outcome::kTorn], 0);
 }
 
-TEST(FaultStore, ThePutAtTheCrashIsTornOnlyWhenAskedFor) {
-  auto outcomes = outcomes_of_put_at_crash(true);
-  EXPECT_GT(outcomes[Outcome::kAbsent], 30);
-  EXPECT_GT(outcomes[Outcome::kWhole], 30);
-  EXPECT_GT(outcomes[Outcome::kTorn], 30);
+TEST(FaultStore, ThePutAtTheCrashIsAsAskedFor) {
+  EXPECT_EQ(outcomes_of_put_at_crash(CrashOutcome::kNotDone), (std::map<Outcome, int>{{Outcome::kAbsent, 200}}));
+  EXPECT_EQ(outcomes_of_put_at_crash(CrashOutcome::kDone), (std::map<Outcome, int>{{Outcome::kWhole, 200}}));
+  EXPECT_EQ(outcomes_of_put_at_crash(CrashOutcome::kTorn), (std::map<Outcome, int>{{Outcome::kTorn, 200}}));
 }
 
 TEST(FaultStore, TheRemoveAtTheCrashIsDoneOrNot) {
@@ -136,6 +135,47 @@ TEST(FaultStore, ALostAcknowledgementStoresAndIsConfirmedByReading) {
   EXPECT_OK(put_or_confirm(store, "b", kObject));
   ASSERT_OK(inner.put("c", as_bytes("another's")));
   EXPECT_FAILS(put_or_confirm(store, "c", kObject), kConflict);
+}
+
+TEST(FaultStore, ALatePutIsRefusedAndAppearsWholeAFewCallsLater) {
+  MemoryStore inner;
+  FaultStore store(inner, {.late_put = 1000});
+  EXPECT_FAILS(store.put("a", kObject), kUnavailable);
+  EXPECT_FAILS(inner.size("a"), kNotFound);
+  EXPECT_FAILS(store.put("../b", kObject), kInvalid);
+  int calls = 0;
+  while (!store.size("a") && calls < 100) ++calls;
+  EXPECT_LT(calls, 13);
+  EXPECT_TRUE(equal(inner.get("a", 1000).value(), kObject));
+}
+
+TEST(FaultStore, ALatePutNeverReplacesWhatWonTheName) {
+  MemoryStore inner;
+  {
+    FaultStore store(inner, {.late_put = 1000});
+    EXPECT_FAILS(store.put("a", kObject), kUnavailable);
+    ASSERT_OK(inner.put("a", as_bytes("another's")));
+    for (int i = 0; i < 20; ++i) ASSERT_OK(store.size("a"));
+  }
+  EXPECT_EQ(as_text(inner.get("a", 1000).value()), "another's");
+}
+
+TEST(FaultStore, APutOnTheWayAtTheCrashIsAbsentOrWhole) {
+  int whole = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    MemoryStore inner;
+    FaultStore store(inner, {.seed = seed, .crash_at = 1, .late_put = 1000});
+    EXPECT_FAILS(store.put("a", kObject), kUnavailable);
+    EXPECT_FAILS(store.size("a"), kCancelled);   // whatever its fate, it is decided now
+    const auto got = inner.get("a", 1000);
+    EXPECT_FAILS(store.size("a"), kCancelled);
+    EXPECT_EQ(inner.size("a").has_value(), got.has_value());
+    if (!got) continue;
+    EXPECT_TRUE(equal(*got, kObject));
+    ++whole;
+  }
+  EXPECT_GT(whole, 50);
+  EXPECT_LT(whole, 150);
 }
 
 TEST(FaultStore, RefusalsStoreNothing) {
@@ -205,6 +245,18 @@ TEST(FaultStore, ACrashAmongManyThreadsKeepsWhatWasAcknowledged) {
   }
   for (const auto& names : acknowledged)
     for (const auto& name : names) EXPECT_TRUE(equal(inner.get(name, 1000).value(), kObject)) << name;
+}
+
+TEST(MemoryStore, ACopyStaysAsItWas) {
+  MemoryStore store, kept;
+  ASSERT_OK(store.put("a", as_bytes("abc")));
+  kept.become(store);
+  ASSERT_OK(store.remove("a"));
+  ASSERT_OK(store.put("b", kObject));
+  EXPECT_EQ(as_text(kept.get("a", 10).value()), "abc");
+  EXPECT_FAILS(kept.size("b"), kNotFound);
+  store.become(kept);
+  EXPECT_FAILS(store.size("b"), kNotFound);
 }
 
 TEST(MemoryStore, TamperEditsWhatLaterReadsSee) {

@@ -18,6 +18,8 @@ class MemoryStore : public ObjectStore {
   Result<> remove(std::string_view name) override;
   Result<std::uint64_t> free_bytes() override;
   std::string describe() const override { return "memory"; }
+  // For tests: becomes what `other` is now. Objects are shared, so it costs little.
+  void become(MemoryStore& other);
   // For tests: changes an object behind everyone's back; `edit` gets the bytes to alter.
   Result<> tamper(std::string_view name, const std::function<void(Bytes&)>& edit);
 
