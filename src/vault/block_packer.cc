@@ -60,10 +60,11 @@ OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
   OpenPackPtr complete;
   const std::uint64_t limit = kind == format::PackKind::kTree ? kTreePackBytes : limits_.data_pack_bytes;
   if (lane.pack) {
-    MutexLock lock(lane.pack->mutex);
-    const packs::PackBuilder& builder = lane.pack->builder;
+    OpenPack& pack = *lane.pack;
+    MutexLock lock(pack.mutex);
+    const packs::PackBuilder& builder = pack.builder;
     if (builder.blocks_begun() == format::kPackBlocksMax || builder.expected_bytes() + block_target(kind) > limit) {
-      lane.pack->closed = true;   // whoever seals its last block hands it on; if that is done already, we do
+      pack.closed = true;   // whoever seals its last block hands it on; if that is done already, we do
       if (builder.settled()) complete = lane.pack;
     }
   }
