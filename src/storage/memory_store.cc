@@ -69,7 +69,7 @@ Result<std::uint64_t> MemoryStore::free_bytes() {
   return fail(ErrorKind::kUnsupported, "a memory store does not know its free space");
 }
 
-void MemoryStore::become(MemoryStore& other) {
+void MemoryStore::become(const MemoryStore& other) {
   decltype(objects_) objects;
   {
     MutexLock lock(other.mutex_);

@@ -19,14 +19,14 @@ class MemoryStore : public ObjectStore {
   Result<std::uint64_t> free_bytes() override;
   std::string describe() const override { return "memory"; }
   // For tests: becomes what `other` is now. Objects are shared, so it costs little.
-  void become(MemoryStore& other);
+  void become(const MemoryStore& other);
   // For tests: changes an object behind everyone's back; `edit` gets the bytes to alter.
   Result<> tamper(std::string_view name, const std::function<void(Bytes&)>& edit);
 
  private:
   Result<std::shared_ptr<const Bytes>> find(std::string_view name);
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<const Bytes>, std::less<>> objects_ GUARDED_BY(mutex_);
 };
 
