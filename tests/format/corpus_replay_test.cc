@@ -1,28 +1,16 @@
 // The seed corpora of the fuzz targets (and what fuzzing found), and the golden files, through every decoder: none may crash, and
 // what is accepted must be canonical. COPPICE_REWRITE_GOLDEN=1 writes the seeds anew.
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include "format/random_values.h"
-#include "fuzz/decoders.h"
 #include "format/samples.h"
+#include "fuzz/decoders.h"
+#include "support/corpus.h"
 
 namespace coppice::format {
 namespace {
 
-const std::filesystem::path kTests = COPPICE_TEST_SOURCE_DIR;
-
-std::vector<std::pair<std::filesystem::path, std::string>> files_under(const std::filesystem::path& directory) {
-  std::vector<std::pair<std::filesystem::path, std::string>> files;
-  for (const auto& item : std::filesystem::recursive_directory_iterator(directory)) {
-    if (!item.is_regular_file()) continue;
-    std::ifstream in(item.path(), std::ios::binary);
-    files.emplace_back(item.path(), std::string{std::istreambuf_iterator<char>(in), {}});
-  }
-  return files;
-}
+using testing::files_under;
+using testing::kTests;
 
 TEST(CorpusReplay, EveryDecoderHasSeedsThatItAccepts) {
   if (std::getenv("COPPICE_REWRITE_GOLDEN")) {
@@ -38,13 +26,7 @@ TEST(CorpusReplay, EveryDecoderHasSeedsThatItAccepts) {
     }
     GTEST_SKIP() << "wrote the seeds instead of reading them";
   }
-  for (const auto& decoder : fuzz::kDecoders) {
-    const auto directory = kTests / "fuzz/corpus" / decoder.name;
-    ASSERT_TRUE(std::filesystem::is_directory(directory)) << directory;
-    int accepted = 0;
-    for (const auto& [path, bytes] : files_under(directory)) accepted += decoder.accepts(as_bytes(bytes));
-    EXPECT_GT(accepted, 0) << decoder.name;
-  }
+  testing::replay(fuzz::kDecoders);
 }
 
 TEST(CorpusReplay, EveryFileThroughEveryDecoder) {

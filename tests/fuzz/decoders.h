@@ -1,9 +1,5 @@
-// Every decoder of layer format as a function of bytes: false when it refuses them. When it accepts them, the value must encode to
-// the same bytes again (the encodings are canonical); if it does not, the program stops. Used by the fuzz targets and by the tests
-// that replay corpora and damage good encodings.
+// Every decoder of layer format. What one accepts must encode to the same bytes again: the encodings are canonical.
 #pragma once
-
-#include <string_view>
 
 #include "format/block.h"
 #include "format/index.h"
@@ -13,6 +9,7 @@
 #include "format/snapshot.h"
 #include "format/tree.h"
 #include "foundation/check.h"
+#include "fuzz/named_decoder.h"
 
 namespace coppice::format::fuzz {
 
@@ -213,11 +210,7 @@ inline bool object_name(ByteSpan in) {
   return accepted;
 }
 
-struct NamedDecoder {
-  std::string_view name;   // of the fuzz target and of its corpus directory
-  bool (*accepts)(ByteSpan);
-};
-inline constexpr NamedDecoder kDecoders[] = {
+inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {
     {"block_header", block_header}, {"chunk_table", chunk_table}, {"pack_directory", pack_directory},
     {"pack_footer", pack_footer}, {"index_header", index_header}, {"index_page", index_page},
     {"reference_leaf", reference_leaf}, {"reference_root", reference_root}, {"envelope", envelope},

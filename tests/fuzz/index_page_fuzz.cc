@@ -1,6 +1,3 @@
 #include "decoders.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-  coppice::format::fuzz::index_page({reinterpret_cast<const std::byte*>(data), size});
-  return 0;
-}
+COPPICE_FUZZ_TARGET(coppice::format::fuzz::index_page)
