@@ -1,49 +1,96 @@
-# The ceiling holds: backup, restore, check, find and tar of many files and of a large one stay below --memory-max.
+# Every command keeps to --memory-max, at its minimum (128M) and by default (256M), whatever the shape of the source: many small files and
+# a large one, very many small directories, one directory with very many names of hard-linked files, many snapshots.
+# Measured with a build without sanitizers, in a memory cgroup where one can be made (support/ceiling.py).
 . "$(dirname "$0")/lib.sh" "$1"
 if grep -q __asan_init "$coppice" || grep -q __tsan_init "$coppice"; then
   plain="$tools/../../release/bin/coppice"   # a sanitizer's shadow is no memory of ours
-  [ -x "$plain" ] || { echo "skipped: measured with a build without sanitizers"; exit 0; }
+  [ -x "$plain" ] || { echo "skipped: needs a build without sanitizers: ./dev build"; exit 77; }
   coppice=$(readlink -f "$plain")
 fi
-python3 - "$work/files" <<'PY'
+ceiling=$(readlink -f "$(dirname "$0")/../support/ceiling.py")
+big=${COPPICE_SOAK:+5}
+big=${big:-1}
+cat > "$work/make.py" <<'PY'
+# make.py SHAPE ROOT COUNT
 import os, random, sys
+shape, root, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 random.seed(7)
-words = [bytes(random.randrange(97, 123) for _ in range(random.randrange(2, 11))) for _ in range(5000)]
-for d in range(40):
-    path = f"{sys.argv[1]}/{d:03}"
-    os.makedirs(path)
-    for f in range(1000):
-        with open(f"{path}/{f:04}", "wb") as out:
-            out.write(b" ".join(random.choices(words, k=random.randrange(20, 300))))
-with open(f"{sys.argv[1]}/large", "wb") as out:
-    for _ in range(250):
-        out.write(random.randbytes(1 << 20))
+os.makedirs(root)
+def write(name, data):
+    with open(f"{root}/{name}", "wb") as out:
+        out.write(data)
+if shape == "files":         # COUNT files of words in directories of 1,000, and a large one
+    words = [bytes(random.randrange(97, 123) for _ in range(random.randrange(2, 11))) for _ in range(5000)]
+    for f in range(count):
+        if f % 1000 == 0:
+            os.mkdir(f"{root}/{f // 1000:03}")
+        write(f"{f // 1000:03}/{f % 1000:03}", b" ".join(random.choices(words, k=random.randrange(20, 300))))
+    with open(f"{root}/large", "wb") as out:
+        for _ in range(count // 80):
+            out.write(random.randbytes(1 << 20))
+elif shape == "directories": # COUNT empty directories, all of them after a small file whose group stays open
+    write("!", b"x")
+    for d in range(count):
+        if d % 1000 == 0:
+            os.mkdir(f"{root}/{d // 1000:03}")
+        os.mkdir(f"{root}/{d // 1000:03}/{d % 1000:03}")
+elif shape == "names":       # one directory with COUNT names, the two names of a file far apart
+    for f in range(count // 2):
+        write(f"first-name-of-the-file-{f:06}", b"%012d" % f)
+        os.link(f"{root}/first-name-of-the-file-{f:06}", f"{root}/second-name-of-the-file-{f:06}")
 PY
-# below MIB COMMAND...: runs it; its peak resident memory must stay below.
-below() {
-  local limit=$1
-  shift
-  python3 - "$limit" "$work/out" "$@" <<'PY' || die "'$*' does not keep to $limit MiB"
-import resource, subprocess, sys
-limit, out, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-with open(out, "wb") as sink:
-    status = subprocess.call(command, stdout=sink)
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(f"{peak:7.1f} of {limit} MiB: {' '.join(command[1:3])}", flush=True)
-sys.exit(status != 0 or peak >= limit)
-PY
+below() {  # below MIB ARGUMENTS...: coppice ARGUMENTS must succeed within MIB
+  local mib=$1 command=("$coppice" "${@:2}") got=0
+  [ "$mib" = 256 ] || command+=(--memory-max "${mib}M")   # 256 is the default
+  python3 "$ceiling" "$mib" "${command[@]}" > "$work/out" 2> "$work/err" || got=$?
+  grep ' MiB (' "$work/err" || true
+  [ "$got" = 0 ] || { tail -n 20 "$work/err" >&2; die "'coppice ${*:2}' ended with $got within $mib MiB"; }
 }
-for mib in 256 128; do
-  rm -rf "$work/back" "$work/all.tar" "$work/sheet"
-  export COPPICE_VAULT="$work/vault-$mib"
-  new_vault
-  below $mib "$coppice" backup -q "$work/files" --memory-max "${mib}M"
-  below $mib "$coppice" backup -q "$work/files" --memory-max "${mib}M"
-  below $mib "$coppice" restore -q "latest:$work/files" --to "$work/back" --verify --memory-max "${mib}M"
-  below $mib "$coppice" check -q --read-data --memory-max "${mib}M"
-  below $mib "$coppice" find -q 0999 --memory-max "${mib}M"
-  below $mib "$coppice" tar -q latest -o "$work/all.tar" --memory-max "${mib}M"
-  below $mib "$coppice" ls -q -R latest --memory-max "${mib}M"
-  same "$work/files" "$work/back"
-  rm -rf "$COPPICE_VAULT"
+# every_command MIB SHAPE COUNT FILE: FILE is one to cat.
+every_command() {
+  local mib=$1 source="$work/$2" file=$4
+  echo "$3 $2 within $mib MiB"
+  python3 "$work/make.py" "$2" "$source" "$3"
+  export COPPICE_VAULT="$work/vault-$2-$mib"
+  rm -f "$work/sheet"
+  below "$mib" init -q --passphrase-file "$work/passphrase" --recovery-file "$work/sheet"
+  below "$mib" backup -q "$source"
+  below "$mib" backup -q "$source"
+  mkdir "$source/changed"
+  echo changed > "$source/changed/file"
+  below "$mib" backup -q "$source"
+  below "$mib" list
+  below "$mib" check -q --read-data
+  below "$mib" stats -q
+  read -r first last <<< "$("$coppice" list --json | sed -n 's/.*"id":"\([0-9a-f]*\)".*/\1/p' | sed -n '1p;$p' | tr '\n' ' ')"
+  below "$mib" diff "$first" "$last"
+  below "$mib" find -q '*99*'
+  below "$mib" ls -q -R latest
+  below "$mib" cat "latest:$source/$file"
+  cmp -s "$work/out" "$source/$file" || die "cat gave something else"
+  below "$mib" tar -q latest -o "$work/all.tar"
+  below "$mib" restore -q "latest:$source" --to "$work/back"
+  same "$source" "$work/back"
+  below "$mib" restore -q "latest:$source" --to "$work/back"   # all of it right already
+  below "$mib" forget --yes "$first"
+  chmod -R u+w "$COPPICE_VAULT"
+  rm -rf "$source" "$work/back" "$work/all.tar" "$COPPICE_VAULT"
+}
+every_command 256 files $((20000 * big)) large
+every_command 128 files $((20000 * big)) large
+every_command 128 directories $((60000 * big)) '!'
+every_command 128 names $((60000 * big)) first-name-of-the-file-000042
+
+export COPPICE_VAULT="$work/vault-snapshots"
+rm -f "$work/sheet"
+new_vault
+mkdir "$work/few"
+count=$((50 * big * (big * 2 - 1)))   # 50, or 2,250
+echo "$count snapshots"
+for i in $(seq 1 "$count"); do
+  echo "$i" > "$work/few/file"
+  "$coppice" backup -q "$work/few" > /dev/null
+done
+for command in "list" "stats -q" "check -q --read-data" "find -q file" "backup -q $work/few" "restore -q latest --to $work/back"; do
+  below 128 $command
 done
