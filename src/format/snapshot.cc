@@ -87,14 +87,35 @@ std::vector<std::string> decode_texts(Decoder& d) {
 const char* body_breach(const SnapshotBody& body) {
   const auto too_long = [](const std::string& text) { return text.size() > kSnapshotTextBytesMax; };
   if (too_long(body.host) || too_long(body.user) || too_long(body.program)) return "a text is too long";
-  for (const auto* texts : {&body.sources, &body.tags, &body.excludes}) {
+  for (const auto* texts : {&body.sources, &body.tags, &body.includes, &body.excludes}) {
     if (texts->size() > kSnapshotTextsMax) return "a list of texts is too long";
     if (std::ranges::any_of(*texts, too_long)) return "a text is too long";
   }
   if (!std::ranges::is_sorted(body.tags)) return "the tags are not sorted";
   if (body.started.nanoseconds >= kNanosecondsEnd || body.finished.nanoseconds >= kNanosecondsEnd)
     return "nanoseconds are out of bounds";
+  if (body.root_entry) {
+    const Entry& root = *body.root_entry;
+    if (root.type != EntryType::kDirectory || !root.name.empty() || root.child) return "the entry of the root is no directory without name and node";
+    if (!check_entry(root)) return "the entry of the root breaks a rule";
+  }
   return nullptr;
+}
+
+// A leaf page of this one entry.
+Bytes write_root_entry(const Entry& root) {
+  LeafBuilder page;
+  page.add_entry(root);
+  return page.finish();
+}
+
+Result<> read_root_entry(ByteSpan page, Entry& root) {
+  LeafReader reader = TRY(LeafReader::open(page));
+  if (reader.count() != 1 || !reader.chunks().empty()) return fail(ErrorKind::kCorrupt, "it is not one entry");
+  Entry end;
+  TRY(reader.next(root));
+  TRY(reader.next(end));
+  return {};
 }
 
 Bytes write_snapshot_body(const SnapshotBody& body) {
@@ -103,6 +124,7 @@ Bytes write_snapshot_body(const SnapshotBody& body) {
   w.text(body.host);
   encode_texts(w, body.sources);
   encode_texts(w, body.tags);
+  encode_texts(w, body.includes);
   encode_texts(w, body.excludes);
   w.text(body.user);
   w.text(body.program);
@@ -110,6 +132,8 @@ Bytes write_snapshot_body(const SnapshotBody& body) {
   encode_timestamp(w, body.finished);
   w.u8(body.root ? 1 : 0);
   if (body.root) encode_chunk_ref(w, *body.root);
+  w.u8(body.root_entry ? 1 : 0);
+  if (body.root_entry) w.sized(write_root_entry(*body.root_entry));
   for (const std::uint64_t v : {body.files, body.directories, body.others, body.bytes, body.files_new, body.files_changed,
                                 body.added_plain, body.added_stored, body.warnings, body.duration_ms})
     w.varint(v);
@@ -281,6 +305,7 @@ Result<SnapshotBody> decode_snapshot_body(ByteSpan bytes) {
   body.host = d.text(kSnapshotTextBytesMax);
   body.sources = decode_texts(d);
   body.tags = decode_texts(d);
+  body.includes = decode_texts(d);
   body.excludes = decode_texts(d);
   body.user = d.text(kSnapshotTextBytesMax);
   body.program = d.text(kSnapshotTextBytesMax);
@@ -289,6 +314,12 @@ Result<SnapshotBody> decode_snapshot_body(ByteSpan bytes) {
   const std::uint8_t has_root = d.u8();
   d.rule(has_root <= 1, "a flag is neither 0 nor 1");
   if (has_root == 1) body.root = decode_chunk_ref(d);
+  const std::uint8_t has_entry = d.u8();
+  d.rule(has_entry <= 1, "a flag is neither 0 nor 1");
+  if (has_entry == 1) {
+    const ByteSpan page = d.sized(kChunkBytesMax);
+    if (!d.failed()) TRY(within(read_root_entry(page, body.root_entry.emplace()), "snapshot body: the entry of the root"));
+  }
   for (std::uint64_t* v : {&body.files, &body.directories, &body.others, &body.bytes, &body.files_new, &body.files_changed,
                            &body.added_plain, &body.added_stored, &body.warnings, &body.duration_ms})
     *v = d.varint();

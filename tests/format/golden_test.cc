@@ -158,12 +158,16 @@ TEST(Golden, SnapshotBody) {
   body.host = "db1.example";
   body.sources = {"/etc", "/srv"};
   body.tags = {"daily", "manual"};
+  body.includes = {"/srv/**"};
   body.excludes = {"*.tmp"};
   body.user = "root";
   body.program = "coppice 0.1.0";
   body.started = {1795334400, 1};
   body.finished = {1795334500, 999999999};
   body.root = golden_chunk(5, 4096);
+  body.root_entry = Entry{.type = EntryType::kDirectory, .mode = 0755, .owner = {.uid = 0, .gid = 0, .user = "root", .group = "root"},
+                          .mtime = {1795334000, 7}, .atime = {1795334001, 8}, .ctime = {1795334002, 9}, .device = 2049, .inode = 2,
+                          .marks = kMarkPartial, .xattrs = {{"user.x", "y"}}};
   body.files = 1000000;
   body.directories = 50000;
   body.others = 12;

@@ -181,7 +181,7 @@ inline Commit random_commit(Random& random) {
 inline SnapshotBody random_snapshot_body(Random& random) {
   SnapshotBody body;
   body.host = random.text(20);
-  for (auto* texts : {&body.sources, &body.tags, &body.excludes})
+  for (auto* texts : {&body.sources, &body.tags, &body.includes, &body.excludes})
     for (std::uint64_t n = random.below(4); n > 0; --n) texts->push_back(random.text(30));
   std::ranges::sort(body.tags);
   body.user = random.text(10);
@@ -189,6 +189,10 @@ inline SnapshotBody random_snapshot_body(Random& random) {
   body.started = random.time();
   body.finished = random.time();
   if (!random.one_in(4)) body.root = random.chunk();
+  if (!random.one_in(4))
+    body.root_entry = Entry{.type = EntryType::kDirectory, .mode = static_cast<std::uint32_t>(random.below(010000)),
+                            .owner = {random.number32(), random.number32(), random.text(8), ""}, .mtime = random.time(),
+                            .atime = random.time(), .ctime = random.time(), .device = random.number(), .inode = random.number()};
   for (std::uint64_t* v : {&body.files, &body.directories, &body.others, &body.bytes, &body.files_new, &body.files_changed,
                            &body.added_plain, &body.added_stored, &body.warnings, &body.duration_ms})
     *v = random.number();

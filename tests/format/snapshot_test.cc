@@ -111,6 +111,13 @@ TEST(SnapshotBody, RoundTripAndBreaches) {
   std::swap(bytes[4], bytes[6]);
   expect_corrupt(decode_snapshot_body(bytes), "tags are not sorted");
   expect_corrupt(decode_snapshot_body(Bytes(kChunkBytesMax + 1)), "longer than a chunk");
+  body = {};
+  body.root_entry = Entry{.type = EntryType::kDirectory};
+  bytes = encode_snapshot_body(body);
+  // host, four lists, user and program of one byte each, two times of two, no node: then the flag, the page's length and its kind
+  ASSERT_EQ(bytes[7 + 2 * 2 + 1], std::byte{1});
+  bytes[7 + 2 * 2 + 3] = std::byte{2};
+  expect_corrupt(decode_snapshot_body(bytes), "entry of the root");
 }
 
 TEST(SnapshotBody, WhatAUserTypedIsRefusedPolitely) {
@@ -126,6 +133,11 @@ TEST(SnapshotBody, WhatAUserTypedIsRefusedPolitely) {
   body.tags.clear();
   body.started.nanoseconds = 1'000'000'000;
   expect_refused(check_snapshot_body(body), ErrorKind::kInvalid, "nanoseconds");
+  body.started = {};
+  body.root_entry = Entry{.name = "named", .type = EntryType::kDirectory};
+  expect_refused(check_snapshot_body(body), ErrorKind::kInvalid, "entry of the root");
+  body.root_entry = Entry{.type = EntryType::kFile};
+  expect_refused(check_snapshot_body(body), ErrorKind::kInvalid, "entry of the root");
 }
 
 TEST(Forget, RoundTrip) {

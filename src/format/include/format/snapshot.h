@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "format/ids.h"
+#include "format/tree.h"
 #include "foundation/time.h"
 
 namespace coppice::format {
@@ -77,10 +78,11 @@ struct SnapshotBody {
   std::string host;
   std::vector<std::string> sources;      // absolute paths, or one name for --stdin
   std::vector<std::string> tags;         // sorted
-  std::vector<std::string> excludes;
+  std::vector<std::string> includes, excludes;   // patterns, as they were given
   std::string user, program;             // who ran it, program and version
   Timestamp started, finished;
   std::optional<ChunkRef> root;          // the tree: node of "/"; absent when empty
+  std::optional<Entry> root_entry;       // what "/" itself is: a directory without name and node; absent in a snapshot of a stream
   std::uint64_t files = 0, directories = 0, others = 0;
   std::uint64_t bytes = 0;               // content of all files
   std::uint64_t files_new = 0, files_changed = 0;
