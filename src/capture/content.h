@@ -1,7 +1,6 @@
 // A file's content on its way into a tree: parts whose chunks may not have a place yet.
 #pragma once
 
-#include <deque>
 #include <vector>
 
 #include "format/tree.h"
@@ -16,7 +15,7 @@ struct Part {
 };
 
 struct Content {
-  std::deque<Part> parts;
+  std::vector<Part> parts;
   // A huge file's earlier parts, already in extent pages:
   std::vector<format::ChunkRef> extents;
   format::ReferenceSet extent_references;

@@ -7,10 +7,17 @@
 namespace coppice::capture {
 namespace {
 
-constexpr std::size_t kLinkedMax = 16384;
+constexpr std::size_t kLinkedWeightMax = 8u << 20;
 
 // The conditions under which the file is to blame, not the run.
 std::string told(const Error& error) { return error.message(); }
+
+// What an error of opening or looking says of the name; nothing: the object is there and does not let itself be read.
+std::optional<Taking> lost(const Error& error) {
+  if (error.kind() == ErrorKind::kNotFound) return Taking::kGone;
+  if (error.kind() == ErrorKind::kConflict) return Taking::kReplaced;
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -29,7 +36,7 @@ Result<> FileTaker::end_directory() {
   return {};
 }
 
-Result<> FileTaker::take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
+Result<Taking> FileTaker::take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
   if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
   if (item.fetched) read_ahead_.consumed(item.status);
   const std::pair key(device_of(item.status), std::uint64_t{item.status.stx_ino});
@@ -46,22 +53,38 @@ Result<> FileTaker::take_file(int dir_fd, const ScanItem& item, format::Entry& e
         entry.name = std::move(name);
         entry.marks |= marks;
         content = first.content;
-        if (--first.left == 0) linked_.erase(it);
-        return {};
+        if (--first.left == 0) forget(it);
+        return Taking::kTaken;
       }
     }
   }
   const std::size_t problems_before = problems.size();
-  bool taken = false;
-  if (item.status.stx_size < vault::kSmallFileBytesMax && !is_sparse(item.status)) taken = TRY(take_small(dir_fd, item, entry, content, problems));
-  if (!taken && problems.size() == problems_before) TRY(take_large(dir_fd, item, entry, content, problems));
-  if (is_linked && problems.size() == problems_before && linked_.size() < kLinkedMax)
-    linked_[key] = {.content = content, .entry = entry, .left = item.status.stx_nlink - 1};
-  return {};
+  std::optional<Taking> taking;
+  if (item.status.stx_size < vault::kSmallFileBytesMax && !is_sparse(item.status)) taking = TRY(take_small(dir_fd, item, entry, content, problems));
+  if (!taking) taking = TRY(take_large(dir_fd, item, entry, content, problems));
+  if (taking != Taking::kTaken) return *taking;
+  if (is_linked && problems.size() == problems_before) remember(key, item, entry, content);
+  return Taking::kTaken;
 }
 
-// True when the file is dealt with (taken, or told as a problem); false: it is not small any more.
-Result<bool> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
+void FileTaker::remember(const Object& object, const ScanItem& item, const format::Entry& entry, const Content& content) {
+  if (const auto known = linked_.find(object); known != linked_.end()) forget(known);
+  std::size_t weight = sizeof(Linked) + 160 + content.parts.size() * (sizeof(Part) + sizeof(vault::ChunkTicket)) +
+                       content.extents.size() * sizeof(format::ChunkRef) + content.extent_references.packs().size() * 96;
+  for (const format::Xattr& xattr : entry.xattrs) weight += sizeof xattr + xattr.name.size() + xattr.value.size();
+  if (weight > kLinkedWeightMax) return;
+  linked_order_.push_back(object);
+  linked_[object] = {.content = content, .entry = entry, .left = item.status.stx_nlink - 1, .weight = weight, .place = std::prev(linked_order_.end())};
+  for (linked_weight_ += weight; linked_weight_ > kLinkedWeightMax;) forget(linked_.find(linked_order_.front()));
+}
+
+void FileTaker::forget(std::map<Object, Linked>::iterator which) {
+  linked_weight_ -= which->second.weight;
+  linked_order_.erase(which->second.place);
+  linked_.erase(which);
+}
+
+Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
   if (group_.size() + item.status.stx_size > vault::kGroupBytesMax) TRY(flush_group());
   if (group_.capacity() == 0) group_.reserve(vault::kGroupBytesMax + vault::kSmallFileBytesMax);
   const std::size_t at = group_.size();
@@ -75,15 +98,16 @@ Result<bool> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Ent
   }
   if (!file) {
     group_.resize(at);
+    if (const std::optional<Taking> why = lost(file.error())) return why;
     describe(item.status, -1, dir_fd, item.name, entry, problems);
     entry.size = 0;
     entry.marks |= format::kMarkUnreadable;
     problems.push_back(told(file.error()));
-    return true;
+    return Taking::kTaken;
   }
   if (file->status.stx_size >= vault::kSmallFileBytesMax) {
     group_.resize(at);
-    return false;
+    return std::nullopt;
   }
   describe(file->status, file->fd.get(), dir_fd, item.name, entry, problems);
   if (file->changed) {
@@ -94,11 +118,11 @@ Result<bool> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Ent
   group_.resize(at + file->bytes);
   bytes_read_ += file->bytes;
   progress_.bytes.fetch_add(file->bytes, std::memory_order_relaxed);
-  if (file->bytes == 0) return true;
+  if (file->bytes == 0) return Taking::kTaken;
   if (!group_ticket_) group_ticket_ = std::make_shared<vault::ChunkTicket>();
   content.parts.push_back({.ticket = group_ticket_, .offset = static_cast<std::uint32_t>(at), .length = file->bytes});
   if (group_.size() >= vault::kGroupBytesMax || cutter_.group_ends_after(ByteSpan(group_).subspan(at), group_.size())) TRY(flush_group());
-  return true;
+  return Taking::kTaken;
 }
 
 // Takes chunks off the front of what is pending; what is too short to be decided stays, unless this is the end.
@@ -142,7 +166,7 @@ Result<std::uint64_t> FileTaker::read_extents(FileReader& reader, Content& conte
   return reader.position();
 }
 
-Result<> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
+Result<Taking> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
   // Small files before it keep their order in groups; this one does not disturb them.
   const auto give_up = [&](const Error& error) {
     describe(item.status, -1, dir_fd, item.name, entry, problems);
@@ -153,8 +177,9 @@ Result<> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& 
   };
   Result<FileReader> reader = FileReader::open(dir_fd, item.name.c_str(), item.status, item.fetched ? Residence::kFetched : Residence::kAsFound);
   if (!reader) {
+    if (const std::optional<Taking> why = lost(reader.error())) return *why;
     give_up(reader.error());
-    return {};
+    return Taking::kTaken;
   }
   bool changed = false;
   std::uint64_t size = 0;
@@ -163,14 +188,14 @@ Result<> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& 
       content = {};
       if (Result<> rewound = reader->rewind(); !rewound) {
         give_up(rewound.error());
-        return {};
+        return Taking::kTaken;
       }
     }
     Result<std::uint64_t> read = read_extents(*reader, content);
     if (!read) {
       if (cancel_.cancelled() || !writer_.status()) return std::unexpected(std::move(read).error());
       give_up(read.error());
-      return {};
+      return Taking::kTaken;
     }
     size = *read;
     changed = reader->changed().value_or(true);
@@ -183,7 +208,7 @@ Result<> FileTaker::take_large(int dir_fd, const ScanItem& item, format::Entry& 
   }
   entry.size = size;
   if (!content.extents.empty() || content.parts.size() > format::kSlicesInlineMax) TRY(pack_extents(content, true));
-  return {};
+  return Taking::kTaken;
 }
 
 // Moves parts from the front into extent pages: full pages only, unless `all`.

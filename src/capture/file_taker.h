@@ -1,7 +1,9 @@
 // Reads files into the writer: small ones grouped, large ones cut (vault/cutter.h has the rules). Sequencer's thread only.
 #pragma once
 
+#include <list>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,8 @@
 
 namespace coppice::capture {
 
+enum class Taking { kTaken, kGone, kReplaced };   // kReplaced: something else has the name now
+
 class FileTaker {
  public:
   FileTaker(vault::Writer& writer, const vault::Cutter& cutter, OwnerNames& names, FileSystemMemo& memo, ReadAhead& read_ahead, BackupProgress& progress, const CancelToken& cancel)
@@ -23,7 +27,7 @@ class FileTaker {
 
   // Fills `entry` (all but its name and slices) and `content`. What is not as it should be goes to `problems` and, where content is
   // missing, into the entry's marks. An error is the writer's (or kCancelled): the run is over.
-  Result<> take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
+  Result<Taking> take_file(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
   // Everything a descriptor delivers.
   Result<> take_stream(int fd, format::Entry& entry, Content& content);
   // A directory's files are all taken: a group of enough bytes ends here.
@@ -33,13 +37,19 @@ class FileTaker {
   std::uint64_t bytes_read() const { return bytes_read_; }
 
  private:
+  using Object = std::pair<std::uint64_t, std::uint64_t>;   // device, inode
   struct Linked {
     Content content;
     format::Entry entry;
     std::uint32_t left = 0;       // names of it still to come
+    std::size_t weight = 0;       // memory, about
+    std::list<Object>::iterator place;
   };
-  Result<bool> take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
-  Result<> take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
+  void remember(const Object& object, const ScanItem& item, const format::Entry& entry, const Content& content);
+  void forget(std::map<Object, Linked>::iterator which);
+  // Nothing: it is not small any more.
+  Result<std::optional<Taking>> take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
+  Result<Taking> take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
   Result<std::uint64_t> read_extents(FileReader& reader, Content& content);
   Result<> cut(bool end, Content& content);
   void read_on(std::size_t bytes);
@@ -56,8 +66,10 @@ class FileTaker {
   CutBuffer buffer_;
   Bytes group_;
   vault::ChunkTicketPtr group_ticket_;
-  // Hard links: content is read at the first name and remembered until the last; forgetting costs reading again.
-  std::map<std::pair<std::uint64_t, std::uint64_t>, Linked> linked_;
+  // Hard links: content is read at the first name and remembered until the last; forgetting, the oldest first, costs reading again.
+  std::map<Object, Linked> linked_;
+  std::list<Object> linked_order_;
+  std::size_t linked_weight_ = 0;
   std::uint64_t bytes_read_ = 0;
 };
 

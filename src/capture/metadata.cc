@@ -136,7 +136,10 @@ void read_values(const Attributes& attributes, std::string_view list, Entry& ent
 Result<> fill_xattrs(int fd, int dir_fd, const char* name, FileSystemMemo& memo, Entry& entry,
                      std::vector<std::string>& problems) {
   entry.xattrs.clear();
-  if (memo.known(entry.device) & FileSystemMemo::kNoXattrs) return {};
+  if (memo.known(entry.device) & FileSystemMemo::kNoXattrs) {
+    if (fd < 0 && is_gone(dir_fd, name)) return fail(ErrorKind::kNotFound, "removed while it was read");
+    return {};
+  }
   Attributes attributes(fd, dir_fd, name);
   char small[1024];
   ssize_t n = attributes.list(small, sizeof small);
@@ -235,7 +238,7 @@ Result<> fill_target(int dir_fd, const char* name, Entry& entry) {
   ssize_t n = ::readlinkat(dir_fd, name, target, sizeof target);
   if (n < 0) {
     int error = errno;
-    if (error == EINVAL) return fail(ErrorKind::kNotFound, "replaced by another object while it was read");
+    if (error == EINVAL) return fail(ErrorKind::kConflict, "replaced by another object while it was read");
     return fail_errno(error, "reading the symbolic link");
   }
   if (static_cast<std::size_t>(n) > format::kTargetBytesMax) {
@@ -261,6 +264,8 @@ void FileSystemMemo::learn(std::uint64_t device, std::uint32_t facilities) {
 }
 
 std::uint64_t device_of(const struct statx& st) { return makedev(st.stx_dev_major, st.stx_dev_minor); }
+
+std::uint64_t data_bytes(const struct statx& st) { return std::min<std::uint64_t>(st.stx_size, st.stx_blocks * 512); }
 
 Result<> fill_from_statx(const struct statx& st, OwnerNames& names, Entry& entry) {
   switch (st.stx_mode & S_IFMT) {
@@ -301,7 +306,8 @@ Result<> fill_from_statx(const struct statx& st, OwnerNames& names, Entry& entry
   if (st.stx_mask & STATX_BTIME) entry.btime = to_timestamp(st.stx_btime);
   entry.device = device_of(st);
   entry.inode = st.stx_ino;
-  entry.links = entry.type == EntryType::kDirectory ? 1 : st.stx_nlink;
+  // An open file whose last name is gone has no links.
+  entry.links = entry.type == EntryType::kDirectory ? 1 : std::max(1u, st.stx_nlink);
   bool is_device = entry.type == EntryType::kCharDevice || entry.type == EntryType::kBlockDevice;
   entry.rdev = is_device ? makedev(st.stx_rdev_major, st.stx_rdev_minor) : 0;
   return {};

@@ -1,7 +1,5 @@
 #include "scanner.h"
 
-#include <dirent.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +10,8 @@ namespace coppice::capture {
 namespace {
 
 constexpr std::size_t kBatchEntries = 4096;      // statx results kept at once for one directory
-constexpr std::size_t kReadyMax = 64;            // directories scanned ahead
+constexpr std::size_t kReadyWeightMax = 16u << 20;   // memory of what is scanned ahead
+constexpr std::size_t kSameChildrenMax = 1u << 16;   // subdirectories of one directory that are remembered before any is entered
 // A change within the clock's granularity of the read that stored it could leave the same times behind.
 constexpr std::int64_t kSettledSeconds = 2;
 
@@ -29,30 +28,6 @@ std::uint32_t type_bits(format::EntryType type) {
     case format::EntryType::kSocket: return S_IFSOCK;
   }
   return 0;
-}
-
-// Every name but "." and "..", in byte order.
-Result<std::vector<std::string>> list_names(int fd) {
-  thread_local std::vector<char> buffer(256u << 10);
-  std::vector<std::string> names;
-  for (;;) {
-    const long n = ::syscall(SYS_getdents64, fd, buffer.data(), buffer.size());
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return fail_errno(errno, "listing the directory");
-    }
-    if (n == 0) break;
-    for (long at = 0; at < n;) {
-      const auto* entry = reinterpret_cast<const struct dirent64*>(buffer.data() + at);
-      const std::string_view name = entry->d_name;
-      if (name != "." && name != "..") names.emplace_back(name);
-      at += entry->d_reclen;
-    }
-  }
-  std::ranges::sort(names);
-  // A file system that lists a name twice would break the order of the tree.
-  names.erase(std::ranges::unique(names).begin(), names.end());
-  return names;
 }
 
 }  // namespace
@@ -79,8 +54,19 @@ Result<const format::Entry*> OldEntries::next() {
 }
 
 std::string ScanNode::path() const {
-  if (!parent) return "";
-  return parent->path() + "/" + name;
+  std::size_t bytes = 0;
+  for (const ScanNode* at = this; at->parent; at = at->parent.get()) bytes += 1 + at->name.size();
+  std::string path(bytes, '/');
+  for (const ScanNode* at = this; at->parent; at = at->parent.get()) {
+    bytes -= at->name.size();
+    path.replace(bytes--, at->name.size(), at->name);
+  }
+  return path;
+}
+
+std::size_t Scan::weight() const {
+  constexpr std::size_t kNodeWeight = sizeof(ScanNode) + 64;
+  return sizeof *this + items.size() * (sizeof(ScanItem) + 32 + kNodeWeight / 4) + children.size() * kNodeWeight + (names ? names->memory_bytes() : 0);
 }
 
 Scanner::Scanner(ScanContext context, unsigned helpers) : context_(context) {
@@ -107,16 +93,21 @@ void Scanner::push_children(const Scan& scan) {
 void Scanner::help() {
   MutexLock lock(mutex_);
   for (;;) {
-    while (!stopping_ && (stack_.empty() || ready_ >= kReadyMax)) work_.wait(mutex_);
+    while (!stopping_ && (stack_.empty() || ready_ >= context_.ahead_max || ready_weight_ >= kReadyWeightMax)) work_.wait(mutex_);
     if (stopping_) return;
     const ScanNodePtr node = std::move(stack_.back());
     stack_.pop_back();
     if (node->stage != ScanNode::Stage::kWaiting) continue;
+    const std::shared_ptr<platform::Fd> parent = node->parent_fd.lock();
+    if (!parent) continue;   // the sequencer, which opens it again, scans it itself
     node->stage = ScanNode::Stage::kRunning;
     ++ready_;
     mutex_.unlock();
-    ScanPtr scanned = scan(node);
+    ScanPtr scanned = scan(node, parent.get());
+    const std::size_t weight = scanned->weight();
     mutex_.lock();
+    ready_weight_ += weight;
+    node->weight = weight;
     push_children(*scanned);
     node->scan = std::move(scanned);
     node->stage = ScanNode::Stage::kDone;
@@ -124,18 +115,19 @@ void Scanner::help() {
   }
 }
 
-ScanPtr Scanner::take(const ScanNodePtr& node) {
+ScanPtr Scanner::take(const ScanNodePtr& node, const std::shared_ptr<platform::Fd>& parent) {
   MutexLock lock(mutex_);
   if (node->stage == ScanNode::Stage::kWaiting) {
     node->stage = ScanNode::Stage::kRunning;
     mutex_.unlock();
-    ScanPtr scanned = scan(node);
+    ScanPtr scanned = scan(node, parent.get());
     mutex_.lock();
     push_children(*scanned);
     return scanned;
   }
   while (node->stage != ScanNode::Stage::kDone) done_.wait(mutex_);
   --ready_;
+  ready_weight_ -= node->weight;
   work_.notify_one();
   return std::move(node->scan);
 }
@@ -143,33 +135,91 @@ ScanPtr Scanner::take(const ScanNodePtr& node) {
 bool Scanner::is_unchanged(const ScanItem& item, const format::Entry& old) const {
   const struct statx& st = item.status;
   if ((st.stx_mode & S_IFMT) != type_bits(old.type) || st.stx_ino != old.inode || item.marks != old.marks) return false;
+  // Names of one object are tied by its device's number: a boot may give it another.
+  if (old.links > 1 && device_of(st) != old.device) return false;
   if (!same_time(st.stx_mtime, old.mtime) || !same_time(st.stx_ctime, old.ctime)) return false;
   if (old.type == format::EntryType::kFile && st.stx_size != old.size) return false;
   return st.stx_ctime.tv_sec + kSettledSeconds < context_.base_started.seconds;
 }
 
-void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string name, const SourceTree* source) {
-  ScanItem item{.name = std::move(name)};
+void Scanner::leave_out(Scan& scan, const std::string& name, LeftOut reason) {
+  ++scan.left_out[static_cast<std::size_t>(reason)];
+  if (context_.name_left_out) scan.left_out_names.emplace_back(name, reason);
+}
+
+// Everything about the name but what the state says of it.
+Look Scanner::look(const ScanNodePtr& node, Scan& scan, ScanItem& item) {
+  item.marks = 0;
+  item.child.reset();
   if (::statx(scan.fd->get(), item.name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatxMask, &item.status) != 0) {
+    if (errno == ENOENT) return Look::kGone;
     scan.problems.push_back({item.name, errno_error(errno, "cannot be looked at").message()});
-    return;
-  }
-  const bool is_directory = S_ISDIR(item.status.stx_mode);
-  bool enter = is_directory;
-  if (source) {
-    if (is_directory) item.marks = source->whole ? 0 : std::uint32_t{format::kMarkPartial};
-  } else {
-    if (context_.selection->has_path_rules() && context_.selection->excluded(scan.path + "/" + item.name, is_directory)) return;
-    const Decision decision = context_.selection->decide(item.status, scan.device, scan.fd->get(), item.name.c_str());
-    if (decision.take == Take::kNothing) return;
-    item.marks = decision.marks;
-    enter = enter && decision.take == Take::kAll;
+    return Look::kLeftOut;
   }
   if (!format::is_valid_name(item.name)) {
     scan.problems.push_back({item.name, "the name is longer than a name may be"});
-    return;
+    return Look::kLeftOut;
   }
-  std::uint64_t old_record = 0;
+  const Selection& selection = *context_.selection;
+  const bool is_directory = S_ISDIR(item.status.stx_mode);
+  const SourceTree* named = nullptr;   // the sources at and below the name
+  if (node->tree)
+    if (const auto found = node->tree->children.find(item.name); found != node->tree->children.end()) named = &found->second;
+  bool enter = is_directory, whole = true, included = node->included;
+  std::string path;
+  if (selection.has_path_rules()) {
+    path = scan.path + "/" + item.name;
+    included = included || selection.included(path, is_directory);
+  }
+  if (named && named->whole) {
+    item.marks = selection.decide(item.status, scan.device, scan.fd->get(), item.name.c_str()).marks;   // a source is taken whatever the rules say
+  } else if (!node->whole) {
+    whole = false;
+  } else {
+    Decision decision;
+    if (selection.has_path_rules() && selection.excluded(path, is_directory)) decision = {.take = Take::kNothing, .reason = LeftOut::kPattern};
+    const bool on_the_way = !included && is_directory && selection.may_include_below(path);
+    if (decision.take == Take::kAll && !included && !on_the_way) decision = {.take = Take::kNothing, .reason = LeftOut::kNotIncluded};
+    if (decision.take == Take::kAll) decision = selection.decide(item.status, scan.device, scan.fd->get(), item.name.c_str());
+    item.marks = decision.marks;
+    if (decision.take != Take::kAll) {
+      if (named) {
+        whole = false;   // only what is named in it
+      } else {
+        leave_out(scan, item.name, decision.reason);
+        if (decision.take == Take::kNothing) return Look::kLeftOut;
+        enter = false;
+      }
+    } else if (on_the_way) {
+      item.marks |= format::kMarkPartial;
+    }
+  }
+  if (!is_directory) return Look::kThere;
+  if (!whole) item.marks |= format::kMarkPartial;
+  if (!enter) return Look::kThere;
+  item.child = std::make_shared<ScanNode>();
+  item.child->parent = node;
+  item.child->name = item.name;
+  item.child->parent_fd = scan.fd;
+  item.child->tree = named;
+  item.child->whole = whole;
+  item.child->included = included;
+  item.child->device = device_of(item.status);
+  item.child->inode = item.status.stx_ino;
+  return Look::kThere;
+}
+
+Look Scanner::look_again(const ScanNodePtr& node, Scan& scan, ScanItem& item) {
+  item.unchanged = false;
+  if (context_.selection->has_path_rules()) scan.path = node->path();
+  return look(node, scan, item);
+}
+
+void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string_view name) {
+  ScanItem item{.name = std::string(name)};
+  const Look found = look(node, scan, item);
+  if (found == Look::kGone) scan.problems.push_back({item.name, "it went away before it could be looked at"});
+  if (found != Look::kThere) return;
   while (scan.old_front && scan.old_front->name < item.name) {
     Result<const format::Entry*> next = scan.old_entries->next();
     scan.old_front = next ? *next : nullptr;
@@ -177,56 +227,60 @@ void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string name, con
   if (scan.old_front && scan.old_front->name == item.name) {
     item.known = true;
     item.unchanged = is_unchanged(item, *scan.old_front);
-    old_record = scan.old_entries->child_record();
-  }
-  if (enter) {
-    item.child = std::make_shared<ScanNode>();
-    item.child->parent = node;
-    item.child->name = item.name;
-    item.child->parent_fd = scan.fd;
-    item.child->only = source && !source->whole ? source : nullptr;
-    item.child->old_record = old_record;
-    item.child->inode = item.status.stx_ino;
+    if (item.child) item.child->old_record = scan.old_entries->child_record();
   }
   if (context_.progress && S_ISREG(item.status.stx_mode)) {
     context_.progress->files_found.fetch_add(1, std::memory_order_relaxed);
     context_.progress->bytes_found.fetch_add(item.status.stx_size, std::memory_order_relaxed);
+    if (!item.unchanged) context_.progress->bytes_to_read.fetch_add(data_bytes(item.status), std::memory_order_relaxed);
   }
   if (context_.read_ahead && !item.unchanged && S_ISREG(item.status.stx_mode))
     item.fetched = context_.read_ahead->fetch(scan.fd->get(), item.name.c_str(), item.status);
   scan.items.push_back(std::move(item));
 }
 
-void Scanner::scan_batch(const ScanNodePtr& node, Scan& scan, std::size_t end) {
-  for (; scan.next_name < end; ++scan.next_name) {
-    std::string& name = scan.names[scan.next_name];
-    const SourceTree* source = nullptr;
-    if (node->only) source = &node->only->children.at(name);
-    look_at(node, scan, std::move(name), source);
+// The next names into scan.items.
+void Scanner::scan_batch(const ScanNodePtr& node, Scan& scan) {
+  for (std::size_t n = 0; n < kBatchEntries; ++n) {
+    const Result<std::optional<std::string_view>> name = scan.names->next();
+    if (!name) scan.problems.push_back({"", "its list could not be read to its end: " + name.error().message()});
+    if (!name || !*name) {
+      scan.names.reset();
+      scan.names_done = true;
+      return;
+    }
+    look_at(node, scan, **name);
   }
 }
 
-ScanPtr Scanner::scan(const ScanNodePtr& node) {
+// Why a directory that was seen cannot be opened now: it may have gone, or something else may have its name.
+Error why_closed(int parent, const ScanNode& node, Error error) {
+  struct statx now;
+  if (!node.parent || ::statx(parent, node.name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatxMask, &now) != 0) return error;
+  if (S_ISDIR(now.stx_mode) && now.stx_ino == node.inode) return error;
+  return Error(ErrorKind::kConflict, "replaced by another object");
+}
+
+ScanPtr Scanner::scan(const ScanNodePtr& node, const platform::Fd* parent_fd) {
   auto scan = std::make_unique<Scan>();
-  const int parent = node->parent_fd ? node->parent_fd->get() : AT_FDCWD;
-  const char* name = node->parent_fd ? node->name.c_str() : "/";
+  const int parent = parent_fd ? parent_fd->get() : AT_FDCWD;
+  const char* name = parent_fd ? node->name.c_str() : "/";
   Result<platform::Fd> fd = platform::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME);
   if (!fd && fd.error().kind() == ErrorKind::kDenied)   // O_NOATIME is for the owner
     fd = platform::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
-  if (!fd && node->only)   // the way to a source needs no list
+  if (!fd && !node->whole) {   // the way to a source needs no list
     fd = platform::open_at(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-  node->parent_fd.reset();
-  if (!fd) {
-    scan->error = std::move(fd).error();
-    return scan;
+    scan->path_only = true;
   }
+  if (!fd) scan->error = why_closed(parent, *node, std::move(fd).error());
+  if (!fd) return scan;
   scan->fd = std::make_shared<platform::Fd>(std::move(*fd));
   struct statx self;
   if (::statx(scan->fd->get(), "", AT_EMPTY_PATH, kStatxMask, &self) != 0) {
     scan->error = errno_error(errno, "looking at the directory");
     return scan;
   }
-  if (node->parent && self.stx_ino != node->inode) {
+  if (node->parent && (self.stx_ino != node->inode || device_of(self) != node->device)) {
     scan->error = Error(ErrorKind::kConflict, "another directory took its place while it was looked at");
     return scan;
   }
@@ -237,17 +291,23 @@ ScanPtr Scanner::scan(const ScanNodePtr& node) {
     if (Result<DirectoryRecord> record = read_directory_record(*context_.state, node->old_record))
       scan->old = std::make_shared<const DirectoryRecord>(std::move(*record));
   }
-  if (node->only) {
-    for (const auto& [child, tree] : node->only->children) scan->names.push_back(child);
+  std::vector<std::string> named;   // sources in it
+  if (node->tree)
+    for (const auto& [child, tree] : node->tree->children) named.push_back(child);
+  if (!node->whole) {
+    scan->names = NameList::of(named);
   } else {
-    Result<std::vector<std::string>> names = list_names(scan->fd->get());
+    Result<NameList> names = NameList::read(scan->fd->get(), context_.spill_directory);
     if (!names) {
       scan->error = std::move(names).error();
       return scan;
     }
     scan->names = std::move(*names);
-    if (std::ranges::binary_search(scan->names, kCacheTagName) && context_.selection->is_cache_directory(scan->fd->get()))
-      scan->names = {std::string(kCacheTagName)};
+    if (!node->is_source() && scan->names->holds_cache_tag() && context_.selection->is_cache_directory(scan->fd->get())) {
+      leave_out(*scan, "", LeftOut::kCacheDirectory);
+      named.emplace_back(kCacheTagName);
+      scan->names = NameList::of(named);
+    }
   }
   scan->old_entries = std::make_unique<OldEntries>(context_.state, scan->old.get());
   Result<const format::Entry*> first = scan->old_entries->next();
@@ -259,8 +319,7 @@ ScanPtr Scanner::scan(const ScanNodePtr& node) {
   bool same = scan->old != nullptr && old_is_whole;
   do {
     scan->items.clear();
-    const std::size_t end = std::min(scan->names.size(), scan->next_name + kBatchEntries);
-    scan_batch(node, *scan, end);
+    scan_batch(node, *scan);
     if (!same) break;
     std::uint64_t bytes = 0, files = 0, directories = 0;
     for (const ScanItem& item : scan->items) {
@@ -284,19 +343,22 @@ ScanPtr Scanner::scan(const ScanNodePtr& node) {
     scan->directories += directories;
     scan->others += scan->items.size() - files - directories;
     scan->bytes += bytes;
-  } while (scan->next_name < scan->names.size());
+  } while (!scan->names_done && scan->children.size() < kSameChildrenMax);
   if (same) {
     const Result<const format::Entry*> end = expected.next();
-    scan->same = end.has_value() && *end == nullptr && scan->problems.empty();
+    scan->same = scan->names_done && end.has_value() && *end == nullptr && scan->problems.empty();
     scan->items.clear();
   }
+  scan->path = {};   // deep trees have long ones
   return scan;
 }
 
 bool Scanner::more(const ScanNodePtr& node, Scan& scan) {
   scan.items.clear();
-  if (scan.next_name >= scan.names.size()) return false;
-  scan_batch(node, scan, std::min(scan.names.size(), scan.next_name + kBatchEntries));
+  if (scan.names_done) return false;
+  if (context_.selection->has_path_rules()) scan.path = node->path();
+  scan_batch(node, scan);
+  scan.path = {};
   MutexLock lock(mutex_);
   const std::size_t before = stack_.size();
   for (auto it = scan.items.rbegin(); it != scan.items.rend(); ++it)

@@ -125,8 +125,36 @@ std::string_view left_out_text(LeftOut reason) {
       return "marked as a cache by CACHEDIR.TAG";
     case LeftOut::kOwnData:
       return "data of the backup itself";
+    case LeftOut::kNotIncluded:
+      return "matches no include pattern";
   }
   return "left out";
+}
+
+std::string_view left_out_name(LeftOut reason) {
+  switch (reason) {
+    case LeftOut::kNot:
+      return "not";
+    case LeftOut::kPattern:
+      return "pattern";
+    case LeftOut::kNoDump:
+      return "nodump";
+    case LeftOut::kOtherFileSystem:
+      return "other_file_system";
+    case LeftOut::kPseudoFileSystem:
+      return "pseudo_file_system";
+    case LeftOut::kVolatile:
+      return "volatile";
+    case LeftOut::kSwapFile:
+      return "swap_file";
+    case LeftOut::kCacheDirectory:
+      return "cache_directory";
+    case LeftOut::kOwnData:
+      return "own_data";
+    case LeftOut::kNotIncluded:
+      return "not_included";
+  }
+  return "other";
 }
 
 Result<Selection> Selection::create(const SelectionOptions& options, const std::vector<std::string>& sources) {
@@ -140,6 +168,7 @@ Result<Selection> Selection::create(const SelectionOptions& options, const std::
     TRY(within(selection.patterns_.add_lines(as_text(text)), fmt::format("exclude file {}", file)));
   }
   for (const std::string& pattern : options.excludes) TRY(selection.patterns_.add(pattern));
+  for (const std::string& pattern : options.includes) TRY(selection.includes_.add(pattern));
 
   struct stat st;
   auto add_place = [&](LeftOut reason) {
@@ -184,11 +213,12 @@ Decision Selection::decide(const struct statx& st, std::uint64_t parent_device, 
   std::uint64_t device = device_of(st);
   LeftOut reason = place_rule(st.stx_ino, device);
   bool other_device = device != parent_device;
-  if (other_device || (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) [[unlikely]] {
+  bool mounted = (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;  // a bind mount of the same file system too
+  if (other_device || mounted) [[unlikely]] {
     std::uint32_t type = file_system_type(parent_fd, name);
     decision.marks = marks_of(st, other_device, type);
     if (reason == LeftOut::kNot && skip_system_ && is_pseudo(type)) reason = LeftOut::kPseudoFileSystem;
-    if (reason == LeftOut::kNot && one_file_system_ && other_device) reason = LeftOut::kOtherFileSystem;
+    if (reason == LeftOut::kNot && one_file_system_) reason = LeftOut::kOtherFileSystem;
   }
   bool nodump = skip_nodump_ && (st.stx_attributes & STATX_ATTR_NODUMP) != 0;
   if (reason == LeftOut::kNot && !nodump) return decision;

@@ -3,54 +3,65 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 
 namespace coppice::capture {
 namespace {
 
+// Symlinks resolved as far as the path exists.
 Result<std::string> real_path(const std::string& path) {
   const std::unique_ptr<char, decltype(&free)> real(::realpath(path.c_str(), nullptr), &free);
-  if (!real) return fail_errno(errno, path);
-  return std::string(real.get());
+  if (real) return std::string(real.get());
+  std::error_code error;
+  std::string clean = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error).string();
+  if (error) return fail_errno(error.value(), path);
+  while (clean.size() > 1 && clean.ends_with('/')) clean.pop_back();
+  return clean;
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> absolute_sources(const std::vector<std::string>& sources) {
-  std::vector<std::string> absolute;
-  for (const std::string& source : sources) {
+Result<Sources> find_sources(const std::vector<std::string>& given) {
+  Sources sources;
+  for (const std::string& source : given) {
     if (source.empty()) return fail(ErrorKind::kInvalid, "a source is an empty path");
     const std::size_t slash = source.find_last_of('/');
     const std::string last = slash == std::string::npos ? source : source.substr(slash + 1);
     if (last.empty() || last == "." || last == "..") {
-      absolute.push_back(TRY(real_path(source)));
-      continue;
+      sources.paths.push_back(TRY(real_path(source)));
+    } else {
+      const std::string parent = TRY(real_path(slash == std::string::npos ? "." : slash == 0 ? "/" : source.substr(0, slash)));
+      sources.paths.push_back((parent == "/" ? "" : parent) + "/" + last);
     }
-    const std::string parent = TRY(within(real_path(slash == std::string::npos ? "." : slash == 0 ? "/" : source.substr(0, slash)), source));
-    absolute.push_back((parent == "/" ? "" : parent) + "/" + last);
-    struct stat st;
-    if (::lstat(absolute.back().c_str(), &st) != 0) return fail_errno(errno, source);
   }
-  return absolute;
+  std::ranges::sort(sources.paths);
+  sources.paths.erase(std::ranges::unique(sources.paths).begin(), sources.paths.end());
+  for (const std::string& path : sources.paths) {
+    struct stat st;
+    if (::lstat(path.c_str(), &st) != 0) {
+      if (errno != ENOENT && errno != ENOTDIR) continue;   // the scan tells
+      sources.missing.push_back(path);
+    } else if (S_ISLNK(st.st_mode) && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+      sources.links.push_back(path);
+    }
+  }
+  if (sources.missing.size() == sources.paths.size()) return fail(ErrorKind::kNotFound, sources.missing.front() + ": there is no such file or directory");
+  return sources;
 }
 
 SourceTree make_source_tree(const std::vector<std::string>& absolute) {
   SourceTree root;
   for (const std::string& path : absolute) {
     SourceTree* at = &root;
-    std::size_t begin = 0;
-    while (!at->whole) {
-      begin = path.find_first_not_of('/', begin);
-      if (begin == std::string::npos) break;
+    for (std::size_t begin = 0; (begin = path.find_first_not_of('/', begin)) != std::string::npos;) {
       const std::size_t end = std::min(path.find('/', begin), path.size());
       at = &at->children[path.substr(begin, end - begin)];
       begin = end;
     }
-    if (!at->whole) {
-      at->whole = true;
-      at->children.clear();
-    }
+    at->whole = true;
   }
   return root;
 }

@@ -11,13 +11,18 @@ namespace coppice::capture {
 
 struct SourceTree {
   std::map<std::string, SourceTree> children;   // by name, in byte order
-  bool whole = false;                           // a source: taken with all that is below
+  bool whole = false;                           // a source: taken with all that is below; `children` then are sources in it
 };
 
-// Absolute, clean paths. The parent of a source is resolved (symlinks on the way are followed, so that the tree records real places); the
-// source itself is not, unless it ends in "/". kNotFound names the source that is not there.
-Result<std::vector<std::string>> absolute_sources(const std::vector<std::string>& sources);
-// Sources inside other sources vanish in them.
+struct Sources {
+  std::vector<std::string> paths;               // absolute, clean, sorted, each once; those that are missing too
+  std::vector<std::string> missing;             // of these, as the file system says now
+  std::vector<std::string> links;               // symlinks to directories: only the link is taken
+};
+// The parent of a source is resolved (symlinks on the way are followed, so that the tree records real places); the source itself is not,
+// unless it ends in "/". kNotFound when none of them is there.
+Result<Sources> find_sources(const std::vector<std::string>& given);
+// A source inside another keeps its place in the tree: it is taken whatever the rules say of it.
 SourceTree make_source_tree(const std::vector<std::string>& absolute);
 
 }  // namespace coppice::capture

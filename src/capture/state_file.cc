@@ -1,6 +1,8 @@
 #include "state_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include "crypto/hash.h"
 
@@ -41,6 +43,9 @@ Result<crypto::Key> load_local_key(const std::string& state_directory, platform:
 
 Result<StateWriter> StateWriter::create(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy) {
   platform::Fd fd = TRY(within(platform::open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600), path));
+  struct stat st;
+  if (::flock(fd.get(), LOCK_EX) != 0 || ::fstat(fd.get(), &st) != 0) return fail_errno(errno, path);
+  if (st.st_nlink == 0) return fail(ErrorKind::kConflict, path + ": swept away before it was locked");
   Bytes preamble(kPreambleBytes, std::byte{0});
   std::memcpy(preamble.data(), kBodyMagic.data(), kBodyMagic.size());
   entropy.fill(MutableByteSpan(preamble).subspan(8, kSaltBytes));
@@ -70,6 +75,7 @@ Result<std::uint64_t> StateWriter::finish() {
   const std::uint64_t length = pages_ * kStatePageBytes + page_.size();
   if (!page_.empty()) flush_page();
   TRY(status_);
+  TRY(platform::sync_fd(fd_.get()));
   return length;
 }
 
@@ -132,6 +138,8 @@ Result<> write_state_head(const std::string& path, const crypto::Key& local_key,
   w.bytes(head.base);
   w.u64(static_cast<std::uint64_t>(head.started.seconds));
   w.u32(head.started.nanoseconds);
+  w.u64(head.files);
+  w.u64(head.bytes);
   Bytes out = to_bytes(as_bytes(kHeadMagic));
   out.resize(8 + kSaltBytes + plain.size() + crypto::kAeadTagBytes);
   entropy.fill(MutableByteSpan(out).subspan(8, kSaltBytes));
@@ -153,6 +161,8 @@ Result<StateHead> read_state_head(const std::string& path, const crypto::Key& lo
   StateHead head{.body = r.text(4096), .stream_bytes = r.u64(), .root_record = r.u64(), .base = r.array<32>()};
   head.started.seconds = static_cast<std::int64_t>(r.u64());
   head.started.nanoseconds = r.u32();
+  head.files = r.u64();
+  head.bytes = r.u64();
   if (!r.complete() || head.body.find('/') != std::string::npos) return fail(ErrorKind::kCorrupt, path + ": not the head of a source state");
   return head;
 }

@@ -32,10 +32,11 @@ Result<crypto::Key> load_local_key(const std::string& state_directory, platform:
 // Not thread-safe.
 class StateWriter {
  public:
+  // A new file, locked (flock) as long as the writer lives.
   static Result<StateWriter> create(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy);
   // Where `bytes` begin in the stream. A failure (no space) makes the writer broken: finish() reports it.
   std::uint64_t append(ByteSpan bytes);
-  Result<std::uint64_t> finish();   // length of the stream
+  Result<std::uint64_t> finish();   // in stable storage on return; the length of the stream
 
  private:
   StateWriter(platform::Fd fd, crypto::Key key) : fd_(std::move(fd)), key_(std::move(key)) {}
@@ -73,6 +74,7 @@ struct StateHead {
   std::uint64_t root_record = 0;     // offset + 1; 0: an empty tree
   format::Digest base{};             // hash of the commit that this is the state of
   Timestamp started;                 // when that run began to look
+  std::uint64_t files = 0, bytes = 0;   // of that snapshot: what progress reckons with
 };
 Result<> write_state_head(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy, const StateHead& head);
 // kNotFound when there is none.

@@ -10,10 +10,63 @@ namespace {
 constexpr std::size_t kIndexPageEntriesMax = 1024;
 constexpr std::size_t kElementsWaitingMax = 4096;
 
+constexpr std::size_t kDirectoryWeight = sizeof(DirectoryBuild) + sizeof(DirectoryBuild::Child) + 256;
+
+std::size_t weight_of(const DirectoryBuild::Element& element) {
+  constexpr std::size_t kTicketWeight = 96;
+  std::size_t weight = sizeof element + element.entry.name.size() + element.entry.target.size() +
+                       element.content.parts.size() * (sizeof(Part) + kTicketWeight) + element.content.extents.size() * sizeof(format::ChunkRef);
+  for (const format::Xattr& xattr : element.entry.xattrs) weight += sizeof xattr + xattr.name.size() + xattr.value.size();
+  return weight;
+}
+
 }  // namespace
+
+bool reduce_to_metadata(format::Entry& entry) {
+  entry.marks |= format::kMarkUnreadable;
+  entry.size = 0;
+  entry.slices.clear();
+  entry.extents.clear();
+  entry.xattrs.clear();
+  entry.target.clear();
+  entry.links = 1;
+  if (entry.owner.user.size() > format::kOwnerNameBytesMax) entry.owner.user.clear();
+  if (entry.owner.group.size() > format::kOwnerNameBytesMax) entry.owner.group.clear();
+  for (Timestamp* time : {&entry.mtime, &entry.atime, &entry.ctime}) time->nanoseconds = std::min(time->nanoseconds, 999'999'999u);
+  entry.btime.reset();
+  return format::check_entry(entry).has_value();
+}
+
+void TreeBuilder::add(DirectoryBuild& d, DirectoryBuild::Element element) {
+  const std::size_t weight = weight_of(element);
+  d.weight_ += weight;
+  weight_ += weight;
+  d.elements_.push_back(std::move(element));
+}
+
+void TreeBuilder::pop_element(DirectoryBuild& d) {
+  DirectoryBuild::Element& element = d.elements_[d.first_];
+  // What the content moved on is weighed no more exactly; the directory's rest goes with it.
+  const std::size_t weight = std::min(d.weight_, weight_of(element));
+  d.weight_ -= weight;
+  weight_ -= weight;
+  element = {};
+  if (++d.first_ < d.elements_.size()) return;
+  d.elements_.clear();
+  d.first_ = 0;
+}
+
+void TreeBuilder::pop_child(DirectoryBuild& d) {
+  d.children_[d.next_child_++].reset();
+  if (d.next_child_ < kElementsWaitingMax) return;
+  d.children_.erase(d.children_.begin(), d.children_.begin() + static_cast<std::ptrdiff_t>(d.next_child_));
+  d.next_child_ = 0;
+}
 
 Result<> TreeBuilder::finish(std::unique_ptr<DirectoryBuild> directory) {
   directory->finished_ = true;
+  directory->weight_ += kDirectoryWeight;
+  weight_ += kDirectoryWeight;
   queue_.push_back(std::move(directory));
   return advance();
 }
@@ -21,15 +74,16 @@ Result<> TreeBuilder::finish(std::unique_ptr<DirectoryBuild> directory) {
 Result<> TreeBuilder::advance() {
   while (!queue_.empty()) {
     if (!TRY(encode(*queue_.front()))) return {};
+    weight_ -= queue_.front()->weight_;
     queue_.pop_front();
   }
   return {};
 }
 
+bool TreeBuilder::is_long(const DirectoryBuild& d) { return d.elements_.size() - d.first_ >= kElementsWaitingMax; }
+
 Result<> TreeBuilder::relieve(DirectoryBuild& d) {
-  if (d.elements_.size() < kElementsWaitingMax) return {};
-  TRY(advance());
-  TRY(encode(d));
+  if (d.has_elements()) TRY(encode(d));
   return {};
 }
 
@@ -47,7 +101,7 @@ Result<bool> TreeBuilder::reuse(DirectoryBuild& d) {
     for (const format::Birth& birth : file.births) writer_.refer({.id = {}, .birth = birth});
   DirectoryBuild::Child& out = d.slot_ ? *d.slot_ : root_;
   out.node = d.old_->node;
-  out.record = d.old_record_;
+  out.record = d.node_->old_record;
   out.unchanged = true;
   out.done = true;
   return true;
@@ -56,9 +110,9 @@ Result<bool> TreeBuilder::reuse(DirectoryBuild& d) {
 Result<bool> TreeBuilder::encode(DirectoryBuild& d) {
   if (d.same_ && !d.started_) {
     for (const auto& child : d.children_)
-      if (!child.done) return false;
-    if (std::ranges::all_of(d.children_, [](const auto& c) { return c.unchanged; })) return reuse(d);
-    d.elements_.push_back({.old_count = UINT64_MAX});
+      if (!child->done) return false;
+    if (std::ranges::all_of(d.children_, [](const auto& c) { return c->unchanged; })) return reuse(d);
+    add(d, {.old_count = UINT64_MAX});
   }
   if (!d.started_) {
     d.started_ = true;
@@ -71,8 +125,8 @@ Result<bool> TreeBuilder::encode(DirectoryBuild& d) {
       spare_leaves_.pop_back();
     }
   }
-  while (!d.elements_.empty()) {
-    DirectoryBuild::Element& element = d.elements_.front();
+  while (d.has_elements()) {
+    DirectoryBuild::Element& element = d.elements_[d.first_];
     if (element.old_count > 0) {
       while (element.old_count > 0 && d.old_front_) {
         if (!TRY(encode_old(d))) return false;
@@ -82,60 +136,86 @@ Result<bool> TreeBuilder::encode(DirectoryBuild& d) {
       while (d.old_front_ && d.old_front_->name < element.entry.name) d.old_front_ = TRY(d.old_entries_->next());
       if (!d.old_front_ || d.old_front_->name != element.entry.name) return fail(ErrorKind::kCorrupt, "the source state changed while it was read");
       if (!TRY(encode_old(d))) return false;
-    } else {
-      format::Entry& entry = element.entry;
-      if (!element.content.ready()) return false;
-      if (entry.type == format::EntryType::kDirectory && d.next_child_ < d.children_.size() && d.children_[d.next_child_].name == entry.name) {
-        const DirectoryBuild::Child& child = d.children_[d.next_child_];
-        if (!child.done) return false;
-        ++d.next_child_;
-        entry.child = child.node;
-        d.record_.children.push_back(child.record);
-        if (child.unchanged && new_state_) d.record_.children.back() = TRY(copy_subtree(child.record));
-      } else if (entry.type == format::EntryType::kDirectory) {
-        d.record_.children.push_back(0);
-      }
-      for (const Part& part : element.content.parts) {
-        format::Slice slice{.chunk = format::Slice::kHole, .offset = part.offset, .length = part.length};
-        if (part.ticket) slice.chunk = d.leaf_->add_chunk(part.ticket->ref());
-        entry.slices.push_back(slice);
-      }
-      entry.extents = std::move(element.content.extents);
-      if (!entry.extents.empty()) {
-        ExtentReferences references{.name = entry.name};
-        for (const auto& [pack, set] : element.content.extent_references.packs())
-          for (std::uint16_t o = 0; o < format::kPackBlocksMax; ++o)
-            if (set[o >> 6] >> (o & 63) & 1) references.births.push_back({.pack = pack, .ordinal = o});
-        for (const format::ChunkRef& page : entry.extents) references.births.push_back(page.birth);
-        d.record_.extents.push_back(std::move(references));
-      }
-      TRY(add_entry(d, entry));
+    } else if (!TRY(encode_new(d, element))) {
+      return false;
     }
-    d.elements_.pop_front();
+    pop_element(d);
   }
   if (!d.finished_) return true;
   TRY(complete(d));
   return true;
 }
 
+// The child at the front becomes the directory `entry`'s node.
+Result<> TreeBuilder::take_child(DirectoryBuild& d, format::Entry& entry) {
+  const DirectoryBuild::Child& child = *d.front_child();
+  entry.child = child.node;
+  if (child.unreadable) entry.marks |= format::kMarkUnreadable;
+  d.record_.children.push_back(child.record);
+  if (child.unchanged && new_state_) d.record_.children.back() = TRY(copy_subtree(child.record));
+  return {};
+}
+
+Result<bool> TreeBuilder::encode_new(DirectoryBuild& d, DirectoryBuild::Element& element) {
+  format::Entry& entry = element.entry;
+  if (!element.content.ready()) return false;
+  const DirectoryBuild::Child* child = d.front_child();
+  const bool entered = child && child->name == entry.name;
+  if (entered && !child->done) return false;
+  if (entry.type == format::EntryType::kDirectory) {
+    if (entered)
+      TRY(take_child(d, entry));
+    else
+      d.record_.children.push_back(0);
+  }
+  for (const Part& part : element.content.parts)
+    entry.slices.push_back({.chunk = part.ticket ? 0 : format::Slice::kHole, .offset = part.offset, .length = part.length});
+  entry.extents = std::move(element.content.extents);
+  // Before a chunk of it enters the page: what a source reports is no reason to end the run.
+  if (const Result<> kept = format::check_entry(entry); !kept) {
+    const bool stands = reduce_to_metadata(entry);
+    CHECK(stands);   // the scanner looks at names and types
+    warn_((d.node_ ? d.node_->path() : "") + "/" + entry.name, kept.error().message() + "; only its metadata is stored");
+  }
+  for (std::size_t i = 0; i < entry.slices.size(); ++i)
+    if (element.content.parts[i].ticket) entry.slices[i].chunk = d.leaf_->add_chunk(element.content.parts[i].ticket->ref());
+  if (!entry.extents.empty()) {
+    ExtentReferences references{.name = entry.name};
+    for (const auto& [pack, set] : element.content.extent_references.packs())
+      for (std::uint16_t o = 0; o < format::kPackBlocksMax; ++o)
+        if (set[o >> 6] >> (o & 63) & 1) references.births.push_back({.pack = pack, .ordinal = o});
+    for (const format::ChunkRef& page : entry.extents) references.births.push_back(page.birth);
+    d.record_.extents.push_back(std::move(references));
+  }
+  TRY(add_entry(d, entry));
+  if (entered) pop_child(d);
+  return true;
+}
+
 // The old entry at the front, its subdirectory put in its new place.
 Result<bool> TreeBuilder::encode_old(DirectoryBuild& d) {
-  format::Entry entry = *d.old_front_;
-  if (entry.type == format::EntryType::kDirectory) {
-    if (d.next_child_ < d.children_.size() && d.children_[d.next_child_].name == entry.name) {
-      const DirectoryBuild::Child& child = d.children_[d.next_child_];
-      if (!child.done) return false;
-      ++d.next_child_;
-      entry.child = child.node;
-      if (child.unreadable) entry.marks |= format::kMarkUnreadable;
-      d.record_.children.push_back(child.record);
-      if (child.unchanged && new_state_) d.record_.children.back() = TRY(copy_subtree(child.record));
-    } else {
+  DirectoryBuild::Child* child = d.front_child();
+  if (child && child->name == d.old_front_->name && d.old_front_->type == format::EntryType::kDirectory) {
+    if (!child->done) return false;
+    if (child->replacement) {
+      if (!TRY(encode_new(d, *child->replacement))) return false;   // its child is this one
+      d.old_front_ = TRY(d.old_entries_->next());
+      return true;
+    }
+    if (!child->gone) {
+      format::Entry entry = *d.old_front_;
+      TRY(take_child(d, entry));
+      TRY(add_old_entry(d, std::move(entry), d.old_entries_->chunks()));
+    }
+    pop_child(d);
+  } else {
+    format::Entry entry = *d.old_front_;
+    if (entry.type == format::EntryType::kDirectory) {
       entry.child.reset();
       d.record_.children.push_back(0);
     }
+    TRY(add_old_entry(d, std::move(entry), d.old_entries_->chunks()));
   }
-  TRY(add_old_entry(d, std::move(entry), d.old_entries_->chunks()));
   d.old_front_ = TRY(d.old_entries_->next());
   return true;
 }
@@ -155,7 +235,6 @@ Result<> TreeBuilder::add_old_entry(DirectoryBuild& d, format::Entry entry, cons
 }
 
 Result<> TreeBuilder::add_entry(DirectoryBuild& d, format::Entry& entry) {
-  TRY(within(format::check_entry(entry), entry.name));
   if (d.leaf_->entries() == 0) d.leaf_first_name_ = entry.name;
   d.leaf_->add_entry(entry);
   if (format::leaf_page_ends(d.leaf_->encoded_bytes(), entry.name)) TRY(end_leaf(d));

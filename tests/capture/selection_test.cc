@@ -134,11 +134,12 @@ TEST(Selection, MountPointsAndNoDump) {
             (Decision{.take = Take::kHollow, .reason = LeftOut::kOtherFileSystem, .marks = format::kMarkMountPoint}));
   EXPECT_EQ(decide(make({.one_file_system = true}, {"/", image.path()}), image.path()), mounted);
 
-  // A bind mount is a mount point, but of the same file system.
+  // A bind mount is a mount point, though of the same device.
   mkdir((image / "a").c_str(), 0755);
   mkdir((image / "b").c_str(), 0755);
   ASSERT_EQ(mount((image / "a").c_str(), (image / "b").c_str(), nullptr, MS_BIND, nullptr), 0);
-  EXPECT_EQ(decide(one, image / "b"), mounted);
+  EXPECT_EQ(decide(selection, image / "b"), mounted);
+  EXPECT_EQ(decide(one, image / "b").reason, LeftOut::kOtherFileSystem);
   EXPECT_EQ(umount((image / "b").c_str()), 0);
 
   ASSERT_EQ(mount("none", (image / "b").c_str(), "tmpfs", 0, nullptr), 0);  // may hold data: taken

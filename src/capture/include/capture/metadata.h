@@ -59,6 +59,9 @@ inline constexpr unsigned kStatxMask = STATX_BASIC_STATS | STATX_BTIME | STATX_M
 // st_dev of `st`, as stat(2) would give it.
 std::uint64_t device_of(const struct statx& st);
 
+// What reading a file of this status brings: its size, less its holes.
+std::uint64_t data_bytes(const struct statx& st);
+
 // Type, mode, owner, size, times, inode, links, rdev. kUnsupported for a type that is none of ours. Other fields are
 // left as they are.
 Result<> fill_from_statx(const struct statx& st, OwnerNames& names, format::Entry& entry);
@@ -66,8 +69,8 @@ Result<> fill_from_statx(const struct statx& st, OwnerNames& names, format::Entr
 // xattrs, flags, project id, symlink target: what statx does not tell. `fd` is an O_RDONLY descriptor of a file or
 // directory, or -1: then the object is reached as `name` in `dir_fd` without being opened for reading (symlinks,
 // devices, sockets, unreadable files); flags and project id cannot be asked that way and stay 0. `entry` must come from
-// fill_from_statx (type, device). What could not be read is told in `problems` and left out; an error only when the
-// object is gone (kNotFound).
+// fill_from_statx (type, device). What could not be read is told in `problems` and left out; an error when the
+// object is gone (kNotFound), when a symlink's name is another object's now (kConflict) or its target cannot be read.
 Result<> fill_extended(int fd, int dir_fd, const char* name, FileSystemMemo& memo, format::Entry& entry,
                        std::vector<std::string>& problems);
 

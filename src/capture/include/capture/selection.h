@@ -27,6 +27,7 @@ namespace coppice::capture {
 struct SelectionOptions {
   std::vector<std::string> excludes;       // gitignore patterns over absolute paths; they come after those of the files
   std::vector<std::string> exclude_files;  // files of such patterns, in order
+  std::vector<std::string> includes;       // gitignore patterns: when there are any, only what they match is taken
   bool one_file_system =
       false;  // as in tar, find and rsync: stay on the sources' st_dev (a btrfs subvolume is another)
   bool skip_cache_directories = true;  // CACHEDIR.TAG, https://bford.info/cachedir/
@@ -51,9 +52,12 @@ enum class LeftOut : std::uint8_t {
   kVolatile,
   kSwapFile,
   kCacheDirectory,
-  kOwnData
+  kOwnData,
+  kNotIncluded,
 };
+inline constexpr std::size_t kLeftOutReasons = 10;
 std::string_view left_out_text(LeftOut reason);  // for a report: "swap file in use"
+std::string_view left_out_name(LeftOut reason);  // for programs: "swap_file"
 
 struct Decision {
   Take take = Take::kAll;
@@ -71,7 +75,11 @@ class Selection {
   // absolute paths. kInvalid: a bad pattern, or a source inside a directory that is never taken.
   static Result<Selection> create(const SelectionOptions& options, const std::vector<std::string>& sources);
 
-  bool has_path_rules() const { return !patterns_.empty(); }
+  bool has_path_rules() const { return !patterns_.empty() || !includes_.empty(); }
+  bool has_includes() const { return !includes_.empty(); }
+  // Whether an include pattern matches `path` (with all that is below it), or may match something below.
+  bool included(std::string_view path, bool is_directory) const { return includes_.matches(path, is_directory); }
+  bool may_include_below(std::string_view path) const { return includes_.may_match_below(path); }
   // `path` absolute. Pure, no allocation.
   bool excluded(std::string_view path, bool is_directory) const { return patterns_.matches(path, is_directory); }
 
@@ -94,7 +102,7 @@ class Selection {
   Selection() = default;
   LeftOut place_rule(std::uint64_t inode, std::uint64_t device) const;  // the reason, when it is one of places_
 
-  policy::PatternList patterns_;
+  policy::PatternList patterns_, includes_;
   std::vector<Place> places_;   // a handful
   std::vector<Place> sources_;  // never subject to a rule
   bool one_file_system_ = false, skip_cache_directories_ = true, skip_nodump_ = false, skip_system_ = true;

@@ -1,0 +1,144 @@
+// The source state across runs: damage costs reading, never a backup; nothing is left lying about.
+#include <gmock/gmock.h>
+#include <sys/file.h>
+
+#include "host.h"
+#include "scanner.h"
+#include "source_state.h"
+
+namespace coppice {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+
+std::vector<std::string> bodies(const Host& host) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(host.vault->state_directory())) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("source-") && name.find('.') != std::string::npos) names.push_back(name);
+  }
+  return names;
+}
+
+TEST(BackupState, ADamagedStateIsDroppedAndEverythingIsRead) {
+  Host host;
+  // A directory of many pages, whose record lies behind them, and small ones.
+  for (int f = 0; f < 5000; ++f) write(host.source + "/big/" + std::to_string(f * 7919), "");
+  for (int d = 0; d < 10; ++d)
+    for (int f = 0; f < 40; ++f) write(host.source + "/d" + std::to_string(d) + "/f" + std::to_string(f), "text " + std::to_string(d * 1000 + f));
+  const auto first = host.back_up();
+  ASSERT_OK(first);
+  const auto untouched = host.back_up();
+  ASSERT_OK(untouched);
+  EXPECT_EQ(untouched->files_unchanged, 5400u);
+  ASSERT_EQ(bodies(host).size(), 1u);
+  const std::string body = host.vault->state_directory() + "/" + bodies(host).front();
+  const auto bytes = static_cast<long>(fs::file_size(body));
+  bool told = false;
+  for (const long at : {bytes / 3, bytes - 20}) {
+    SCOPED_TRACE(at);
+    const std::string now = host.vault->state_directory() + "/" + bodies(host).front();
+    const int fd = ::open(now.c_str(), O_RDWR | O_CLOEXEC);
+    char byte;
+    ASSERT_EQ(::pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    ASSERT_EQ(::pwrite(fd, &byte, 1, at), 1);
+    ::close(fd);
+    write(host.source + "/d7/f7", "changed " + std::to_string(at));
+    const auto report = host.back_up();
+    ASSERT_OK(report);
+    EXPECT_EQ(report->warnings_total, 0u);
+    told = told || !host.notices.empty();
+    const auto things = host.look(*report);
+    EXPECT_EQ(things.size(), 5411u);
+    EXPECT_EQ(things.at("d7/f7").content, "changed " + std::to_string(at));
+    EXPECT_EQ(report->files, 5400u);
+    const auto next = host.back_up();
+    ASSERT_OK(next);
+    EXPECT_EQ(next->files_unchanged, 5400u);
+  }
+  EXPECT_TRUE(told);
+  platform::write_file_durably(host.vault->state_directory() + "/local.key", as_bytes("short")).value();
+  ASSERT_OK(host.back_up());
+  ASSERT_FALSE(host.notices.empty());
+  EXPECT_THAT(host.notices.front(), HasSubstr("everything is read"));
+}
+
+TEST(BackupState, BodiesThatNoHeadNamesAreSweptUnlessSomebodyWritesThem) {
+  Host host;
+  write(host.source + "/x", "text");
+  ASSERT_OK(host.back_up());
+  ASSERT_EQ(bodies(host).size(), 1u);
+  const std::string named = bodies(host).front(), stem = named.substr(0, named.find('.'));
+  const std::string dead = stem + ".0123456789abcdef", foreign = "source-" + std::string(32, '0') + ".0123456789abcdef", busy = stem + ".fedcba9876543210";
+  for (const std::string& name : {dead, foreign, busy}) write(host.vault->state_directory() + "/" + name, "left by a run that was killed");
+  const platform::Fd held(::open((host.vault->state_directory() + "/" + busy).c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
+  ASSERT_OK(host.back_up());
+  const std::vector<std::string> left = bodies(host);   // and the one that counts now
+  EXPECT_EQ(left.size(), 2u);
+  EXPECT_THAT(left, ::testing::Contains(busy));
+  EXPECT_THAT(left, ::testing::Not(::testing::Contains(dead)));
+  EXPECT_THAT(left, ::testing::Not(::testing::Contains(foreign)));
+  // Reading everything again replaces the body too.
+  host.options.force = true;
+  ASSERT_OK(host.back_up());
+  EXPECT_EQ(bodies(host).size(), 2u);
+  EXPECT_FALSE(fs::exists(host.vault->state_directory() + "/" + named));
+}
+
+TEST(BackupState, AnObjectOfSeveralNamesOnADeviceOfAnotherNumberIsChanged) {
+  TempDirectory directory;
+  write(directory / "tree/one", "text");
+  write(directory / "tree/two", "text");
+  fs::create_hard_link(directory / "tree/two", directory / "tree/two-again");
+  platform::SeededEntropy entropy(1);
+  const auto key = capture::load_local_key(directory.path(), entropy);
+  ASSERT_OK(key);
+  auto writer = capture::StateWriter::create(directory / "body", *key, entropy);
+  ASSERT_OK(writer);
+  capture::OwnerNames names;
+  format::LeafBuilder leaf;
+  for (const char* name : {"one", "two", "two-again"}) {
+    struct statx st;
+    ASSERT_EQ(::statx(AT_FDCWD, (directory / "tree/").append(name).c_str(), AT_SYMLINK_NOFOLLOW, capture::kStatxMask, &st), 0);
+    format::Entry entry{.name = name};
+    ASSERT_OK(capture::fill_from_statx(st, names, entry));
+    entry.marks = format::kMarkUnreadable;   // no slices are needed then
+    entry.marks = 0;
+    entry.size = 4;
+    entry.slices = {{.chunk = format::Slice::kHole, .offset = 0, .length = 4}};
+    entry.device += 7;
+    leaf.add_entry(entry);
+  }
+  const Bytes page = leaf.finish();
+  capture::DirectoryRecord record;
+  record.leaves.push_back({.offset = writer->append(page), .bytes = static_cast<std::uint32_t>(page.size())});
+  const std::uint64_t at = capture::write_directory_record(*writer, record);
+  const auto length = writer->finish();
+  ASSERT_OK(length);
+  auto state = capture::StateReader::open(directory / "body", *key, *length);
+  ASSERT_OK(state);
+  const auto selection = capture::Selection::create({}, {});
+  ASSERT_OK(selection);
+  capture::Scanner scanner({.selection = &*selection, .state = state->get(), .base_started = {INT32_MAX, 0}}, 0);
+  // The way to the tree, then the tree itself with a record in the state.
+  auto root = std::make_shared<capture::ScanNode>();
+  capture::SourceTree tree = capture::make_source_tree({fs::canonical(directory.path()).string() + "/tree"});
+  root->tree = &tree;
+  root->whole = false;
+  auto scan = scanner.take(root, nullptr);
+  while (scan->items.at(0).name != "tree") scan = scanner.take(scan->items.at(0).child, scan->fd);
+  auto child = scan->items.at(0).child;
+  child->old_record = at;
+  scan = scanner.take(child, scan->fd);
+  ASSERT_FALSE(scan->error.has_value());
+  ASSERT_EQ(scan->items.size(), 3u);
+  EXPECT_TRUE(scan->items[0].unchanged);
+  EXPECT_FALSE(scan->items[1].unchanged);
+  EXPECT_FALSE(scan->items[2].unchanged);
+}
+
+}  // namespace
+}  // namespace coppice
