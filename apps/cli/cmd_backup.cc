@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
@@ -22,7 +23,7 @@ constexpr std::string_view kInterrupted =
 struct BackupFlags {
   capture::BackupOptions backup;
   std::string limit_rate;
-  bool no_exclude_caches = false, no_verify = false;
+  bool no_exclude_caches = false, no_exclude_nodump = false, no_verify = false;
 };
 
 void never_back_up(capture::BackupOptions& options, const std::string& directory) {
@@ -31,13 +32,16 @@ void never_back_up(capture::BackupOptions& options, const std::string& directory
   if (realpath(directory.c_str(), resolved) && directory != resolved) options.never.emplace_back(resolved);
 }
 
+// Until the scan is done the last snapshot says what to expect, or more, when more was found.
 tasks::ProgressSample sample_of(const capture::BackupProgress& progress) {
   tasks::ProgressSample sample;
-  sample.total_known = progress.scan_done.load();
+  const std::uint64_t files_before = progress.files_before.load(), bytes_before = progress.bytes_before.load();
+  const bool done = progress.scan_done.load();
+  sample.total_known = done || files_before > 0;
   sample.files = progress.files.load();
   sample.bytes = progress.bytes.load();
-  sample.files_total = progress.files_found.load();
-  sample.bytes_total = progress.bytes_found.load();
+  sample.files_total = std::max(progress.files_found.load(), done ? 0 : files_before);
+  sample.bytes_total = std::max(progress.bytes_found.load(), done ? 0 : bytes_before);
   return sample;
 }
 
@@ -47,6 +51,25 @@ std::string changes_of(const capture::BackupReport& report) {
   if (report.files_changed == 0) return tasks::render_count(report.files_new) + " new";
   return fmt::format("{} new, {} changed", tasks::render_count(report.files_new),
                      tasks::render_count(report.files_changed));
+}
+
+// "12 match an exclude pattern, 1 has the nodump flag"
+std::string left_out_of(const capture::BackupReport& report) {
+  std::string text;
+  for (std::size_t i = 0; i < report.left_out.size(); ++i) {
+    if (report.left_out[i] == 0) continue;
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", tasks::render_count(report.left_out[i]),
+                        capture::left_out_text(static_cast<capture::LeftOut>(i)));
+  }
+  return text;
+}
+
+Json left_out_json(const capture::BackupReport& report) {
+  Json counts = Json::object();
+  for (std::size_t i = 0; i < report.left_out.size(); ++i)
+    if (report.left_out[i] > 0)
+      counts[std::string(capture::left_out_name(static_cast<capture::LeftOut>(i)))] = report.left_out[i];
+  return counts;
 }
 
 void print_summary(const Common& common, const capture::BackupReport& report, const Result<std::uint64_t>& free_bytes) {
@@ -67,38 +90,73 @@ void print_summary(const Common& common, const capture::BackupReport& report, co
                  {"added_plain", report.added_plain},
                  {"added_stored", report.added_stored},
                  {"adopted", report.adopted},
+                 {"left_out", left_out_json(report)},
                  {"warnings", report.warnings_total},
                  {"duration_ms", report.duration_ms}});
+    if (free_bytes) line["vault_free"] = *free_bytes;
     emit(line);
     return;
   }
   const std::string what = fmt::format("{} files, {}; {}", tasks::render_count(report.files),
                                        tasks::render_size(report.bytes), changes_of(report));
+  if (const std::string left_out = left_out_of(report); !left_out.empty() && !common.quiet)
+    print(fmt::format("left out: {}\n", left_out));
   const std::string took = tasks::render_seconds(static_cast<double>(report.duration_ms) / 1000);
   if (!report.committed) {
     print(fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})\n", what,
                       tasks::render_size(report.bytes_read), took));
-    if (free_bytes && report.bytes_read > *free_bytes) {
-      note(fmt::format("coppice: warning: the vault has {} free, and {} may be added (before compression)\n",
-                       tasks::render_size(*free_bytes), tasks::render_size(report.bytes_read)));
-    }
     return;
   }
   if (report.adopted > 0 && !common.quiet)
-    print(fmt::format("went on from an interrupted run: {} were stored already\n", tasks::render_size(report.adopted)));
+    print(fmt::format("went on from an interrupted run: {} were stored by it\n", tasks::render_size(report.adopted)));
   print(fmt::format("snapshot {}: {}, added {} in {}\n", report.snapshot.short_id(), what,
                     tasks::render_size(report.added_stored), took));
 }
 
+// Before the vault is opened: what was typed must make sense.
+std::optional<std::string> breach_of(const BackupFlags& flags) {
+  const capture::BackupOptions& options = flags.backup;
+  if (options.sources.empty() && options.stdin_name.empty())
+    return "nothing to back up: name files or directories, or --stdin NAME";
+  if (!options.sources.empty() && !options.stdin_name.empty()) return "--stdin takes no other sources";
+  if (!options.stdin_name.empty() && options.dry_run) return "--dry-run does not read the standard input";
+  if (!options.stdin_name.empty() && isatty(STDIN_FILENO)) return "--stdin reads a pipe or a file, not a terminal";
+  for (const std::string& source : options.sources)
+    if (source.empty()) return "a source is an empty path";
+  if (options.writer.compression_level < 1 || options.writer.compression_level > 19)
+    return "--compression: a level from 1 to 19";
+  return std::nullopt;
+}
+
+// Warnings: all as JSON, as they happen; for people the first 20, when the run is over. Notices change no exit status.
+void tell_as_it_happens(const Common& common, capture::BackupOptions& options) {
+  if (common.json) {
+    options.on_warning = [](const capture::BackupWarning& warning) {
+      Json line{{"type", "warning"}};
+      if (!warning.path.empty()) put_path(line, "path", warning.path);
+      line["what"] = warning.what;
+      emit(line);
+    };
+    options.on_left_out = [](const std::string& path, capture::LeftOut reason) {
+      Json line{{"type", "left_out"}};
+      put_path(line, "path", path);
+      line["reason"] = capture::left_out_name(reason);
+      emit(line);
+    };
+  } else if (!common.quiet) {
+    options.on_left_out = [](const std::string& path, capture::LeftOut reason) {
+      print(fmt::format("left out: {} ({})\n", shown(path), capture::left_out_text(reason)));
+    };
+  }
+  options.on_notice = [&common](const std::string& what) {
+    if (common.json) emit(Json{{"type", "notice"}, {"what", what}});
+    note(fmt::format("coppice: {}\n", what));
+  };
+}
+
 int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App* command) {
   capture::BackupOptions& options = flags.backup;
-  if (options.sources.empty() && options.stdin_name.empty())
-    return usage(command, "nothing to back up: name files or directories, or --stdin NAME");
-  if (!options.sources.empty() && !options.stdin_name.empty()) return usage(command, "--stdin takes no other sources");
-  if (!options.stdin_name.empty() && isatty(STDIN_FILENO))
-    return usage(command, "--stdin reads a pipe or a file, not a terminal");
-  if (options.writer.compression_level < 1 || options.writer.compression_level > 19)
-    return usage(command, "--compression: a level from 1 to 19");
+  if (const auto breach = breach_of(flags)) return usage(command, *breach);
   if (!flags.limit_rate.empty()) {
     const auto rate = tasks::parse_size(flags.limit_rate);
     if (!rate || *rate == 0)
@@ -106,6 +164,7 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
     options.writer.rate_limit = *rate;
   }
   options.exclude_caches = !flags.no_exclude_caches;
+  options.honour_nodump = !flags.no_exclude_nodump;
   options.writer.verify = !flags.no_verify;
   options.writer.memory_bytes = common.memory().writer;
   options.memory_bytes = common.memory_bytes;
@@ -123,6 +182,8 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
                   "make room there: at least 64 MiB");
   }
 
+  if (free_bytes) options.vault_free = *free_bytes;
+  tell_as_it_happens(common, options);
   signal(SIGPIPE, SIG_IGN);  // a display that goes away is no reason to stop a backup
   capture::BackupProgress progress;
   CancelToken cancel;
@@ -144,9 +205,11 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
                       ? "make room, then run the same command again: what was stored is kept"
                       : "");
   }
+  Common for_people = common;  // programs have them already
+  for_people.json = false;
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
-  print_warnings(common, warnings, done->warnings_total);
+  print_warnings(for_people, warnings, done->warnings_total);
   print_summary(common, *done, free_bytes);
   return done->warnings_total > 0 ? kWarnings : kDone;
 }
@@ -162,14 +225,21 @@ void add_backup(Cli& cli) {
   auto flags = std::make_shared<BackupFlags>();
   auto& backup = flags->backup;
   command->add_option("source", backup.sources, "Files and directories")->type_name("PATH");
-  add_repeatable(command, "-e,--exclude", backup.excludes, "Leave out what matches, in gitignore syntax")
+  add_repeatable(command, "-i,--include", backup.includes,
+                 "Take only what matches, with all below it, in gitignore syntax (repeatable)")
+      ->type_name("PATTERN")
+      ->check(is_pattern());
+  add_repeatable(command, "-e,--exclude", backup.excludes,
+                 "Leave out what matches, in gitignore syntax: \"name\" at any depth, \"/home/*/tmp\" (a / at the start "
+                 "or inside) as a path from the root, \"dir/\" directories only, \"!name\" takes back (repeatable)")
       ->type_name("PATTERN")
       ->check(is_pattern());
   add_repeatable(command, "--exclude-file", backup.exclude_files, "Leave out what matches a line of FILE")
       ->type_name("FILE");
   command->add_flag("-x,--one-file-system", backup.one_file_system,
-                    "Do not go into other file systems mounted below a source");
+                    "Do not go into what is mounted below a source, bind mounts too");
   command->add_flag("--no-exclude-caches", flags->no_exclude_caches, "Take directories marked by CACHEDIR.TAG too");
+  command->add_flag("--no-exclude-nodump", flags->no_exclude_nodump, "Take what has the nodump flag (chattr +d) too");
   command->add_option("--stdin", backup.stdin_name, "Store standard input as one file of this name")
       ->type_name("NAME")
       ->check(is_file_name());
