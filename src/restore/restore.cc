@@ -87,6 +87,7 @@ bool is_empty(int fd) {
 struct OpenTarget {
   platform::Fd fd;
   bool there = true;
+  bool made = false;
   bool ours = false;  // nobody has put anything in it yet
 };
 
@@ -100,6 +101,7 @@ Result<OpenTarget> open_target(const RestoreOptions& options) {
     target.there = false;
   } else if (missing) {
     TRY(platform::make_directories(path, 0700));
+    target.made = true;
   }
   auto fd = platform::open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
   if (!fd && fd.error().kind() == ErrorKind::kDenied)  // it may let us pass
@@ -179,10 +181,13 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       base = TRY(way_down(directories, reader, body, base_path));
     else
       DirectoryTree::hold(base);
-    if (directory && found) {
-      directories.set_attributes(base, found->entry);
-      base->chosen = options.in_place ? inside : target.ours;
-      if (target.ours && !options.in_place) directories.mark_root_unfinished();
+    const format::Entry* entry = found ? &found->entry : body.root_entry ? &*body.root_entry : nullptr;
+    if (directory && entry) {
+      directories.set_attributes(base, *entry);
+      // A directory that is there, and stands for one that is only on the way to the sources, keeps its own.
+      const bool partial = (entry->marks & format::kMarkPartial) != 0;
+      base->chosen = options.in_place ? inside && !partial : target.made || (target.ours && !partial);
+      if (base->chosen && !options.in_place) directories.mark_root_unfinished();
     }
     directories.use_root();
     HardLinks links(reader, directories, metadata, collector, budget.links_bytes);

@@ -35,8 +35,9 @@ Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::Snapsh
   Result<> planned;
   std::thread producer([&] {
     TarWalk walk(reader, prefetcher, queue);
+    const bool partial = body.root_entry && (body.root_entry->marks & format::kMarkPartial) != 0;
     if (!found)
-      planned = walk.directory({}, body.root);
+      planned = walk.directory(partial ? std::nullopt : body.root_entry, body.root);
     else if (directory)
       planned = walk.directory(found->entry, found->entry.child);
     else

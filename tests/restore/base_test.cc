@@ -197,5 +197,28 @@ TEST_F(Base, TheTotalsOfAPartAreKnownOnceItIsPlanned) {
   }
 }
 
+TEST_F(Base, TheRootItselfComesBack) {
+  Node root = directory_node("");
+  root.entry.mode = 0751;
+  body.root_entry = root.entry;
+  restore({.target = temp / "new"});
+  EXPECT_EQ(mode_of(temp / "new"), 0751u);
+  EXPECT_EQ(stat_of(temp / "new").st_mtim.tv_sec, 1'600'000'000);
+  chmod(target.c_str(), 0700);
+  in_place("");
+  EXPECT_EQ(mode_of(target), 0751u);
+
+  // Where only something below it was backed up, it is on the way.
+  body.root_entry->marks = format::kMarkPartial;
+  chmod(target.c_str(), 0700);
+  in_place("");
+  EXPECT_EQ(mode_of(target), 0700u);
+  mkdir((temp / "empty").c_str(), 0700);
+  restore({.target = temp / "empty"});
+  EXPECT_EQ(mode_of(temp / "empty"), 0700u);
+  restore({.target = temp / "newer"});
+  EXPECT_EQ(mode_of(temp / "newer"), 0751u);
+}
+
 }  // namespace
 }  // namespace coppice::testing
