@@ -57,7 +57,12 @@ class DirectoryStore : public ObjectStore {
 
   Result<> put(std::string_view name, ByteSpan bytes) override {
     TRY(check_call(name));
-    return within(put_checked(split_name(name), bytes), name);
+    return within(put_checked(split_name(name), bytes, {}), name);
+  }
+
+  Result<> put_paced(std::string_view name, ByteSpan bytes, const Pace& pace) override {
+    TRY(check_call(name));
+    return within(put_checked(split_name(name), bytes, pace), name);
   }
 
   Result<Bytes> get(std::string_view name, std::uint64_t bytes_max) override {
@@ -128,14 +133,14 @@ class DirectoryStore : public ObjectStore {
     return synced;
   }
 
-  Result<> put_checked(SplitName name, ByteSpan bytes) {
+  Result<> put_checked(SplitName name, ByteSpan bytes, const Pace& pace) {
     const Fd directory = TRY(tree_.make(name.parent, [this](int dir_fd) { return sync_directory(dir_fd); }));
     const std::string base(name.base);
     struct stat status {};
     // A look first saves writing the whole object in vain when a put is repeated.
     const bool exists = fstatat(directory.get(), base.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
     const Result<> published = exists ? fail(ErrorKind::kConflict, "the name is taken")
-                                      : publish_file(directory.get(), base, bytes);
+                                      : publish_file(directory.get(), base, bytes, pace);
     if (!published && published.error().kind() != ErrorKind::kConflict) return published;
     // On conflict too: the winner may be about to flush, and the loser may take the object for stored if it has his bytes.
     TRY(sync_directory(directory.get()));

@@ -42,8 +42,13 @@ Result<> check_list_prefix(std::string_view prefix) {
   return check_object_name(prefix.substr(0, prefix.size() - 1));
 }
 
-Result<> put_or_confirm(ObjectStore& store, std::string_view name, ByteSpan bytes) {
-  Result<> put = store.put(name, bytes);
+Result<> ObjectStore::put_paced(std::string_view name, ByteSpan bytes, const Pace& pace) {
+  for (std::size_t at = 0; at < bytes.size(); at += kPaceBytes) pace(std::min(kPaceBytes, bytes.size() - at));
+  return put(name, bytes);
+}
+
+Result<> put_or_confirm(ObjectStore& store, std::string_view name, ByteSpan bytes, const Pace& pace) {
+  Result<> put = pace ? store.put_paced(name, bytes, pace) : store.put(name, bytes);
   if (put || (put.error().kind() != ErrorKind::kConflict && put.error().kind() != ErrorKind::kUnavailable)) return put;
   const Result<Bytes> stored = store.get(name, bytes.size());
   if (stored && equal(*stored, bytes)) return {};

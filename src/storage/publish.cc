@@ -97,6 +97,16 @@ Result<> write_around_the_cache(int fd, ByteSpan bytes) {
   return platform::pwrite_full(fd, bytes.subspan(done), done);
 }
 
+Result<> write_paced(int fd, ByteSpan bytes, const Pace& pace) {
+  for (std::size_t at = 0; at < bytes.size(); at += kPaceBytes) {
+    const ByteSpan slice = bytes.subspan(at, std::min(kPaceBytes, bytes.size() - at));
+    pace(slice.size());
+    TRY(platform::write_full(fd, slice));
+    TRY(platform::sync_fd(fd));
+  }
+  return {};
+}
+
 std::unexpected<Error> taken() { return fail(ErrorKind::kConflict, "the name is taken"); }
 
 Result<> rename_if_free(Temporary& temporary, int dir_fd, const std::string& name) {
@@ -131,9 +141,12 @@ std::string new_temporary_name() {
   return fmt::format("{}{}-{}", kTemporaryPrefix, getpid(), render_hex(random));
 }
 
-Result<> publish_file(int dir_fd, const std::string& name, ByteSpan bytes) {
+Result<> publish_file(int dir_fd, const std::string& name, ByteSpan bytes, const Pace& pace) {
   Temporary temporary = TRY(Temporary::create(dir_fd));
-  TRY(write_around_the_cache(temporary.fd(), bytes));
+  if (pace)
+    TRY(write_paced(temporary.fd(), bytes, pace));
+  else
+    TRY(write_around_the_cache(temporary.fd(), bytes));
   TRY(platform::sync_fd(temporary.fd()));
   return give_name(temporary, dir_fd, name);
 }

@@ -27,10 +27,16 @@ struct ObjectInfo {
   std::uint64_t size = 0;
 };
 
+// Called before so many more bytes are handed to the disk or network; takes its time.
+using Pace = std::function<void(std::size_t bytes)>;
+inline constexpr std::size_t kPaceBytes = 1u << 20;
+
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
   virtual Result<> put(std::string_view name, ByteSpan bytes) = 0;
+  // The same in slices of at most kPaceBytes, each after a call of `pace`. A store that cannot, waits for all of them first.
+  virtual Result<> put_paced(std::string_view name, ByteSpan bytes, const Pace& pace);
   // The whole object; kInvalid when it is larger than bytes_max (nothing is allocated beyond that).
   virtual Result<Bytes> get(std::string_view name, std::uint64_t bytes_max) = 0;
   // Exactly into.size() bytes from offset; kCorrupt when the object ends before that.
@@ -49,8 +55,8 @@ Result<> check_object_name(std::string_view name);
 // kInvalid unless `prefix` is "" or a name followed by '/'. For stores.
 Result<> check_list_prefix(std::string_view prefix);
 
-// put, then on kConflict (or kUnavailable) get and compare: when the bytes are mine, it is mine. kConflict when they are
+// put (put_paced, if there is a pace), then on kConflict (or kUnavailable) get and compare: when the bytes are mine, it is mine. kConflict when they are
 // another's; the put's own error when the get finds nothing.
-Result<> put_or_confirm(ObjectStore& store, std::string_view name, ByteSpan bytes);
+Result<> put_or_confirm(ObjectStore& store, std::string_view name, ByteSpan bytes, const Pace& pace = {});
 
 }  // namespace coppice::storage
