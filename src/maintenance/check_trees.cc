@@ -13,6 +13,7 @@
 #include <deque>
 
 #include "check_internal.h"
+#include "held_pages.h"
 
 namespace coppice::maintenance {
 namespace {
@@ -47,7 +48,8 @@ struct Frame {
 class TreeWalk {
  public:
   TreeWalk(CheckRun& run, const Part& part, const TreeBatch& batch)
-      : run_(run), part_(part), batch_(batch), any_bad_(run.findings.any_bad_block()), visited_(kVisitedSlots) {}
+      : run_(run), part_(part), batch_(batch), any_bad_(run.findings.any_bad_block()), visited_(kVisitedSlots),
+        held_(std::min(kHeldPageBytesMax, run.options.memory_bytes / 8)) {}
 
   Result<> walk() {
     Frame& root = frames_.emplace_back();
@@ -60,6 +62,7 @@ class TreeWalk {
     while (!frames_.empty()) {
       Frame& frame = frames_.back();
       path_.resize(frame.path_bytes);
+      held_.come_back(frames_.size() - 1);
       if (frame.child < frame.children.size()) {
         descend(frame);
       } else if (frame.group < frame.groups.size()) {
@@ -89,6 +92,8 @@ class TreeWalk {
     while (end < frame.children.size() && frame.children[end].name == name)
       groups.push_back(std::move(frame.children[end++].group));
     frame.child = end;
+    held_.go_below(frames_.size() - 1, frame.cursor ? frame.cursor->held_bytes() : 0,
+                   [this](std::size_t depth) { frames_[depth].cursor->let_go(vault::DirectoryCursor::Resume::kNextEntry); });
     Frame& below = frames_.emplace_back();  // a deque: `frame` stays where it is
     below.path_bytes = path_.size();
     below.groups = std::move(groups);
@@ -276,6 +281,7 @@ class TreeWalk {
   const TreeBatch& batch_;
   bool any_bad_;
   std::vector<Visited> visited_;
+  HeldPages held_;
   std::deque<Frame> frames_;
   std::string path_;
   format::Entry entry_;

@@ -4,6 +4,9 @@
 
 #include <deque>
 #include <optional>
+#include <utility>
+
+#include "held_pages.h"
 
 namespace coppice::maintenance {
 namespace {
@@ -26,6 +29,18 @@ struct Side {
     have = TRY(cursor->next(entry));
     return {};
   }
+  std::uint64_t held_bytes() const { return have ? cursor->held_bytes() + entry.slices.size() * sizeof(format::Slice) : 0; }
+  void let_go() {
+    if (!have) return;
+    cursor->let_go(vault::DirectoryCursor::Resume::kSameEntry);
+    entry = {};
+    gone = true;
+  }
+  Result<> come_back() {
+    if (!std::exchange(gone, false)) return {};
+    return advance();
+  }
+  bool gone = false;   // the entry and its page were let go
 };
 
 struct Frame {
@@ -66,8 +81,8 @@ bool same_content(const Side& a, const Side& b) {
 
 class Differ {
  public:
-  Differ(vault::ChunkReader& reader, const ChangeVisitor& each, const CancelToken& cancel)
-      : reader_(reader), each_(each), cancel_(cancel) {}
+  Differ(vault::ChunkReader& reader, const ChangeVisitor& each, const CancelToken& cancel, std::uint64_t page_bytes)
+      : reader_(reader), each_(each), cancel_(cancel), held_(page_bytes) {}
 
   Result<> walk(const std::optional<ChunkRef>& before, const std::optional<ChunkRef>& after) {
     TRY(enter(before, after));
@@ -75,6 +90,9 @@ class Differ {
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
       Frame& frame = frames_.back();
       path_.resize(frame.path_bytes);
+      held_.come_back(frames_.size() - 1);
+      TRY(frame.before.come_back());
+      TRY(frame.after.come_back());
       if (!frame.before.have && !frame.after.have) {
         frames_.pop_back();
         continue;
@@ -89,6 +107,11 @@ class Differ {
     if (before == after || (before && after && before->id == after->id)) return {};
     if (frames_.size() > format::kTreeDepthMax)
       return fail(ErrorKind::kCorrupt, "the tree is deeper than any tree may be");
+    if (!frames_.empty())
+      held_.go_below(frames_.size() - 1, frames_.back().before.held_bytes() + frames_.back().after.held_bytes(), [this](std::size_t depth) {
+        frames_[depth].before.let_go();
+        frames_[depth].after.let_go();
+      });
     Frame& frame = frames_.emplace_back();
     frame.path_bytes = path_.size();
     TRY(frame.before.open(reader_, before));
@@ -137,14 +160,16 @@ class Differ {
   const ChangeVisitor& each_;
   const CancelToken& cancel_;
   std::deque<Frame> frames_;
+  HeldPages held_;
   std::string path_;
 };
 
 }  // namespace
 
 Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,
-                        const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel) {
-  return Differ(reader, each, cancel).walk(before.root, after.root);
+                        const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel,
+                        std::uint64_t page_bytes) {
+  return Differ(reader, each, cancel, page_bytes).walk(before.root, after.root);
 }
 
 }  // namespace coppice::maintenance

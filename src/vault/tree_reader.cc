@@ -50,7 +50,7 @@ Result<> give_slices(const std::vector<format::Slice>& slices, const std::vector
 // ---- DirectoryCursor ----
 
 DirectoryCursor::DirectoryCursor(ChunkReader& reader, const ChunkRef& node, PageWatcher watcher)
-    : reader_(reader), watcher_(std::move(watcher)), page_(node) {}
+    : reader_(reader), watcher_(std::move(watcher)), node_(node), page_(node) {}
 
 Result<> DirectoryCursor::open_page(const std::string* first_name) {
   const ChunkReader::Chunk chunk = TRY(read_page(reader_, page_));
@@ -79,6 +79,10 @@ Result<> DirectoryCursor::open_page(const std::string* first_name) {
     below.reserve(level.pages.size());
     for (const format::IndexPageEntry& entry : level.pages) below.push_back(entry.page);
     watcher_(page_, below);
+  }
+  if (resume_at_) {   // the page that has the name, not all those before it
+    const auto above = std::ranges::upper_bound(level.pages, *resume_at_, {}, &format::IndexPageEntry::first_name);
+    level.next = static_cast<std::size_t>(std::max<std::ptrdiff_t>(above - level.pages.begin(), 1) - 1);
   }
   levels_.push_back(std::move(level));
   return {};
@@ -123,11 +127,35 @@ Result<bool> DirectoryCursor::next_in_leaf(format::Entry& entry) {
 Result<bool> DirectoryCursor::next(format::Entry& entry) {
   while (TRY(open_next_page())) {
     Result<bool> found = next_in_leaf(entry);
-    if (found && *found) return true;
+    if (found && *found) {
+      if (resume_at_ && (entry.name < *resume_at_ || (skip_resumed_ && entry.name == *resume_at_))) continue;
+      resume_at_.reset();
+      return true;
+    }
     leaf_.reset();
     if (!found) return found;
   }
   return false;
+}
+
+std::uint64_t DirectoryCursor::held_bytes() const {
+  std::uint64_t bytes = 0;
+  if (leaf_) bytes += leaf_bytes_.size() + leaf_->chunks().size() * sizeof(ChunkRef);
+  for (const Level& level : levels_) bytes += level.pages.size() * (sizeof(format::IndexPageEntry) + 32);   // and a name
+  return bytes;
+}
+
+void DirectoryCursor::let_go(Resume resume) {
+  if (any_name_) {
+    resume_at_ = std::move(last_name_);
+    skip_resumed_ = resume == Resume::kNextEntry;
+  }
+  leaf_.reset();
+  Bytes().swap(leaf_bytes_);
+  std::vector<Level>().swap(levels_);
+  expected_first_.reset();
+  any_name_ = any_in_leaf_ = begun_ = false;
+  page_ = node_;
 }
 
 // ---- functions ----

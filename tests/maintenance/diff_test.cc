@@ -13,7 +13,7 @@ namespace {
 using testing::Files;
 using testing::TestVault;
 
-std::vector<std::string> diff(TestVault& v, const vault::Snapshot& a, const vault::Snapshot& b) {
+std::vector<std::string> diff(TestVault& v, const vault::Snapshot& a, const vault::Snapshot& b, std::uint64_t page_bytes = 16u << 20) {
   auto vault = v.open();
   auto reader = vault::ChunkReader::create(**vault, 1 << 20);
   EXPECT_OK(reader);
@@ -32,7 +32,7 @@ std::vector<std::string> diff(TestVault& v, const vault::Snapshot& a, const vaul
         lines.push_back(flags + " " + std::string(change.path));
         return {};
       },
-      cancel));
+      cancel, page_bytes));
   return lines;
 }
 
@@ -54,6 +54,23 @@ TEST(Diff, AddedRemovedChanged) {
             (Lines{"Mc /a/c", "+ /a/d", "- /gone", "- /gone/x", "- /gone/y", "- /gone/y/z", "+ /new", "+ /new/x"}));
   EXPECT_EQ(diff(v, two, one),
             (Lines{"Mc /a/c", "- /a/d", "+ /gone", "+ /gone/x", "+ /gone/y", "+ /gone/y/z", "- /new", "- /new/x"}));
+}
+
+// Directories that let their pages go, huge ones among them, go on where they were.
+TEST(Diff, LittleMemoryGivesTheSameAnswer) {
+  TestVault v;
+  Files before, after;
+  for (int i = 0; i < 90; ++i) {
+    const std::string file = fmt::format("d{}/e{}/f{}/name{}", i % 3, i % 7, i % 2, i);
+    if (i % 4) before[file] = std::to_string(i);
+    if (i % 5) after[file] = std::to_string(i % 6 ? i : -i);
+    before[fmt::format("d{}/file{}", i % 3, i)] = "same";
+    after[fmt::format("d{}/file{}", i % 3, i)] = i % 8 ? "same" : "other";
+  }
+  const auto one = v.back_up(before, format::Role::kReader, "host /", 4), two = v.back_up(after, format::Role::kReader, "host /", 5);
+  const Lines expected = diff(v, one, two);
+  EXPECT_GT(expected.size(), 40u);
+  for (const std::uint64_t page_bytes : {0u, 1000u, 3000u}) EXPECT_EQ(diff(v, one, two, page_bytes), expected);
 }
 
 TEST(Diff, AFileBecomesADirectory) {

@@ -27,9 +27,10 @@ struct Change {
 
 // Changes come in path order, a directory before what is below it. Everything below an added or removed directory is
 // told too. Content is compared by chunk ids: a file whose size, mtime and ctime are the same counts as the same even
-// when its bytes were stored anew in other chunks.
+// when its bytes were stored anew in other chunks. `page_bytes`: what the directories on the way down may hold.
 using ChangeVisitor = std::function<Result<>(const Change& change)>;
 Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,
-                        const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel);
+                        const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel,
+                        std::uint64_t page_bytes = 16u << 20);
 
 }  // namespace coppice::maintenance

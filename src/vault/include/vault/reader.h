@@ -68,6 +68,12 @@ class DirectoryCursor {
   const std::vector<format::ChunkRef>& chunks() const { return leaf_->chunks(); }   // of the last entry's page
   const format::ChunkRef& page() const { return page_; }
 
+  // Memory of the open pages; and giving it back: until the next call of next(), which opens what it needs again (the watcher is told
+  // again) and gives the entry after the last one, or with kSameEntry the last one once more. No chunks() in between.
+  std::uint64_t held_bytes() const;
+  enum class Resume { kNextEntry, kSameEntry };
+  void let_go(Resume resume);
+
  private:
   struct Level {
     std::vector<format::IndexPageEntry> pages;
@@ -80,6 +86,7 @@ class DirectoryCursor {
   ChunkReader& reader_;
   PageWatcher watcher_;
   bool begun_ = false;
+  const format::ChunkRef node_;
   format::ChunkRef page_;
   std::vector<Level> levels_;
   Bytes leaf_bytes_;
@@ -87,6 +94,8 @@ class DirectoryCursor {
   std::optional<std::string> expected_first_;   // what the index says of the open leaf's first name, until it was read
   bool any_name_ = false, any_in_leaf_ = false;
   std::string last_name_;
+  std::optional<std::string> resume_at_;        // the last name before pages were let go
+  bool skip_resumed_ = false;                   // and whether it was given already
 };
 
 // Calls `each` for every entry of the directory node `node`, in name order, index pages followed. `chunks` is the table that the
