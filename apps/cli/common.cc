@@ -249,6 +249,9 @@ Result<tasks::OpenedVault> open_vault(const Common& common) {
     note(fmt::format("The recovery sheet opens this vault: fingerprint {}.\n",
                      keys::render_fingerprint(opened.vault->keys().anchor())));
   }
+  std::vector<Warning> warnings;
+  for (const std::string& notice : opened.vault->notices()) warnings.push_back({.path = "", .what = notice});
+  print_warnings(common, warnings, warnings.size());
   return opened;
 }
 

@@ -100,9 +100,12 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
     return report;
   }
 
-  std::unique_ptr<vault::Writer> writer = TRY(vault::Writer::begin(vault, lineage, options.writer));
+  vault::WriterOptions writing = options.writer;
+  writing.cancel = &cancel;
+  std::unique_ptr<vault::Writer> writer = TRY(vault::Writer::begin(vault, lineage, writing));
   for (std::string& notice : writer->notices()) reporter.warn("", std::move(notice));
-  SourceState state = open_state(writer->previous(), SourceState::Use::kReadAndWrite);
+  // A base that lost packs is no base: everything is read again, and what was lost is stored again.
+  SourceState state = open_state(writer->previous_usable() ? writer->previous() : std::nullopt, SourceState::Use::kReadAndWrite);
   const Result<> ran = stream ? sequencer.run_stream(*writer, state) : sequencer.run(selection, tree, state, writer.get());
   if (!ran) {
     // What is in memory is worth keeping, unless storing is what failed.

@@ -1,5 +1,7 @@
 #include "format/index.h"
 
+#include <algorithm>
+
 #include "codec_internal.h"
 
 namespace coppice::format {
@@ -26,6 +28,30 @@ bool is_zero(ByteSpan bytes) {
 }
 
 }  // namespace
+
+std::uint32_t index_pages(const IndexHeader& header) {
+  return header.filter_pages + static_cast<std::uint32_t>((header.entries + kIndexPageEntries - 1) / kIndexPageEntries);
+}
+
+std::uint32_t index_entries_in_page(const IndexHeader& header, std::uint32_t page) {
+  if (page < header.filter_pages) return 0;
+  const std::uint64_t first = std::uint64_t{page - header.filter_pages} * kIndexPageEntries;
+  CHECK(first < header.entries);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(kIndexPageEntries, header.entries - first));
+}
+
+std::uint32_t index_page_bytes(const IndexHeader& header, std::uint32_t page) {
+  const std::uint32_t entries = index_entries_in_page(header, page);
+  return (entries ? entries * kIndexEntryBytes : kIndexFilterPageBytes) + kIndexSealBytes;
+}
+
+std::uint64_t index_page_offset(const IndexHeader& header, std::uint32_t page) {
+  CHECK(page <= index_pages(header));
+  const std::uint64_t filter_pages = std::min(page, header.filter_pages), entry_pages = page - filter_pages;
+  // Every entry page before `page` but the last of the run is full.
+  return kIndexHeaderBytes + index_directory_bytes(header) + filter_pages * (kIndexFilterPageBytes + kIndexSealBytes) +
+         std::min(entry_pages * kIndexPageEntries, header.entries) * kIndexEntryBytes + entry_pages * kIndexSealBytes;
+}
 
 void encode_index_header(const IndexHeader& header, Bytes& out) {
   CHECK(header.entries <= kIndexEntriesMax);

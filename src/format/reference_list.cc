@@ -1,14 +1,15 @@
 #include "format/reference_list.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "codec_internal.h"
+#include "list_page_internal.h"
 
 namespace coppice::format {
 namespace {
 
-constexpr std::string_view kMagic = "CPLIST01";
-constexpr std::uint8_t kLeaf = 0, kRoot = 1;
+constexpr std::size_t kFreshMin = 1024;
 
 // Content-defined, so that packs that come or go change the page they stand on and no other.
 bool leaf_ends_after(const PackName& name) {
@@ -45,29 +46,46 @@ PackName decode_name_delta(Decoder& d, const PackName* previous) {
   return name;
 }
 
-void encode_head(Writer& w, std::uint8_t kind) {
-  w.bytes(as_bytes(kMagic));
-  w.u8(kind);
-}
-
-void decode_head(Decoder& d, std::uint8_t kind) {
-  d.rule(equal(d.bytes(kMagic.size()), as_bytes(kMagic)), "the magic is not CPLIST01");
-  d.rule(d.u8() == kind, "it is another kind of page");
-}
-
 }  // namespace
 
-bool ReferenceSet::contains(const Birth& birth) const {
-  const auto found = packs_.find(birth.pack);
-  return found != packs_.end() && birth.ordinal < kPackBlocksMax &&
-         (found->second[birth.ordinal >> 6] >> (birth.ordinal & 63) & 1) != 0;
+void ReferenceSet::merge() const {
+  if (fresh_.empty()) return;
+  const auto middle = static_cast<std::ptrdiff_t>(rows_.size());
+  rows_.reserve(rows_.size() + fresh_.size());
+  for (const auto& [pack, ordinals] : fresh_) rows_.push_back({pack, ordinals});
+  fresh_.clear();
+  std::ranges::inplace_merge(rows_, rows_.begin() + middle, {}, &Row::pack);
+}
+
+OrdinalSet& ReferenceSet::row(const PackName& pack) {
+  const auto at = std::ranges::lower_bound(rows_, pack, {}, &Row::pack);
+  if (at != rows_.end() && at->pack == pack) return at->ordinals;
+  if (fresh_.size() > std::max(kFreshMin, rows_.size() / 8) && !fresh_.contains(pack)) merge();
+  return fresh_[pack];
+}
+
+void ReferenceSet::add(const Birth& birth) {
+  CHECK(birth.ordinal < kPackBlocksMax);
+  row(birth.pack)[birth.ordinal >> 6] |= 1ull << (birth.ordinal & 63);
 }
 
 void ReferenceSet::add(const PackName& pack, const OrdinalSet& ordinals) {
   if (ordinals == OrdinalSet{}) return;
-  OrdinalSet& set = packs_[pack];
+  OrdinalSet& set = row(pack);
   set[0] |= ordinals[0];
   set[1] |= ordinals[1];
+}
+
+bool ReferenceSet::contains(const Birth& birth) const {
+  const std::vector<Row>& all = packs();
+  const auto at = std::ranges::lower_bound(all, birth.pack, {}, &Row::pack);
+  return at != all.end() && at->pack == birth.pack && birth.ordinal < kPackBlocksMax &&
+         (at->ordinals[birth.ordinal >> 6] >> (birth.ordinal & 63) & 1) != 0;
+}
+
+const std::vector<ReferenceSet::Row>& ReferenceSet::packs() const {
+  merge();
+  return rows_;
 }
 
 std::vector<Bytes> encode_reference_leaves(const ReferenceSet& set) {
@@ -78,7 +96,7 @@ std::vector<Bytes> encode_reference_leaves(const ReferenceSet& set) {
   const auto finish_leaf = [&] {
     Bytes& leaf = leaves.emplace_back();
     Writer w(leaf);
-    encode_head(w, kLeaf);
+    encode_list_head(w, ListPageKind::kReferenceLeaf);
     w.varint(count);
     w.bytes(names);
     names.clear();
@@ -101,7 +119,7 @@ std::vector<Bytes> encode_reference_leaves(const ReferenceSet& set) {
 
 Result<> decode_reference_leaf(ByteSpan page, ReferenceSet& into) {
   Decoder d("reference list leaf", page);
-  decode_head(d, kLeaf);
+  decode_list_head(d, ListPageKind::kReferenceLeaf);
   const std::uint64_t count = d.count(kListLeafPacksMax, 3 + 16);
   d.rule(count >= 1, "it holds no pack");
   std::vector<std::pair<PackName, OrdinalSet>> packs;
@@ -124,7 +142,7 @@ Bytes encode_reference_root(const std::vector<Digest>& leaves) {
   CHECK(leaves.size() <= kListRootLeavesMax);
   Bytes page;
   Writer w(page);
-  encode_head(w, kRoot);
+  encode_list_head(w, ListPageKind::kReferenceRoot);
   w.varint(leaves.size());
   for (const Digest& leaf : leaves) w.bytes(leaf);
   return page;
@@ -132,7 +150,7 @@ Bytes encode_reference_root(const std::vector<Digest>& leaves) {
 
 Result<std::vector<Digest>> decode_reference_root(ByteSpan page) {
   Decoder d("reference list root", page);
-  decode_head(d, kRoot);
+  decode_list_head(d, ListPageKind::kReferenceRoot);
   const std::uint64_t count = d.count(kListRootLeavesMax, 32);
   std::vector<Digest> leaves;
   leaves.reserve(count);

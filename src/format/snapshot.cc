@@ -71,6 +71,29 @@ std::vector<RunRecord> decode_runs(Decoder& d) {
   return runs;
 }
 
+std::uint64_t pages_for(std::uint64_t packs) { return (packs + kPackPageRecordsMax - 1) / kPackPageRecordsMax; }
+
+void encode_packs(Writer& w, const PackList& list) {
+  CHECK(list.pages.size() <= kPackPagesMax && list.pages.size() == pages_for(list.packs));
+  CHECK(list.bytes <= list.packs * kPackBytesMax);
+  w.varint(list.packs);
+  w.varint(list.bytes);
+  for (const Digest& page : list.pages) w.bytes(page);
+}
+
+// The number of pages follows from that of the packs.
+PackList decode_packs(Decoder& d) {
+  PackList list;
+  list.packs = d.varint_max(std::uint64_t{kPackPagesMax} * kPackPageRecordsMax);
+  list.bytes = d.varint_max(list.packs * kPackBytesMax);
+  const std::uint64_t pages = pages_for(list.packs);
+  d.rule(pages <= d.remaining() / 32, "a count is larger than what follows");
+  if (d.going_wrong()) return list;
+  list.pages.reserve(pages);
+  for (std::uint64_t i = 0; i < pages; ++i) list.pages.push_back(d.array<32>());
+  return list;
+}
+
 void encode_texts(Writer& w, const std::vector<std::string>& texts) {
   w.varint(texts.size());
   for (const std::string& text : texts) w.text(text);
@@ -218,7 +241,6 @@ Result<Claim> decode_claim(ByteSpan body) {
 
 Bytes encode_commit(const Commit& commit) {
   CHECK(commit.sequence >= 1 && (commit.sequence > 1 || commit.previous == Digest{}));
-  CHECK(commit.packs.size() <= kCommitPacksMax);
   CHECK(commit.sealed_body.size() <= kBlockHeaderBytes + kBlockSealedBytesMax);
   CHECK((commit.read_features & ~kReadFeaturesKnown) == 0);
   Bytes out;
@@ -233,13 +255,7 @@ Bytes encode_commit(const Commit& commit) {
   encode_session(w, commit.previous_session);
   encode_timestamp(w, commit.claimed_time);
   w.bytes(commit.list_root);
-  w.varint(commit.packs.size());
-  for (const PackRecord& pack : commit.packs) {
-    CHECK(pack.name.sequence <= kPackSequenceMax && pack.bytes <= kPackBytesMax);
-    put_pack_name(w, pack.name);
-    w.varint(pack.bytes);
-    w.bytes(pack.hash);
-  }
+  encode_packs(w, commit.packs);
   encode_runs(w, commit.runs);
   encode_runs(w, commit.superseded);
   w.sized(commit.sealed_body);
@@ -267,15 +283,7 @@ Result<Commit> decode_commit(ByteSpan body) {
   commit.previous_session = decode_session(d);
   commit.claimed_time = decode_timestamp(d);
   commit.list_root = d.array<32>();
-  const std::uint64_t packs = d.count(kCommitPacksMax, 3 + 1 + 32);
-  commit.packs.reserve(packs);
-  for (std::uint64_t i = 0; i < packs && !d.failed(); ++i) {
-    PackRecord pack;
-    pack.name = decode_pack_name(d);
-    pack.bytes = d.varint_max(kPackBytesMax);
-    pack.hash = d.array<32>();
-    commit.packs.push_back(pack);
-  }
+  commit.packs = decode_packs(d);
   commit.runs = decode_runs(d);
   commit.superseded = decode_runs(d);
   const ByteSpan sealed = d.sized(kBlockHeaderBytes + kBlockSealedBytesMax);

@@ -20,6 +20,9 @@ namespace coppice::maintenance {
 // Round trips that overlap, whatever the number of cores.
 inline constexpr unsigned kFetchThreads = 8;
 
+// Pages under lists/ whose hashes are remembered, to know what is left over.
+inline constexpr std::size_t kListPagesMax = 2'000'000;
+
 // What is remembered of every snapshot: enough to follow lineages and to come back to it.
 struct SnapshotNote {
   format::SessionId session;
@@ -28,7 +31,7 @@ struct SnapshotNote {
   std::uint64_t sequence = 0;
   format::SessionId previous_session;
   format::Digest previous{};
-  std::uint32_t packs = 0;
+  std::uint64_t packs = 0;
   bool forgotten = false;
 };
 
@@ -48,6 +51,7 @@ struct CheckRun {
   std::set<std::pair<format::SessionId, std::uint32_t>> runs{};
   std::unordered_set<std::uint64_t> list_pages{};  // first 8 bytes of the hashes of pages in use
   bool list_pages_complete = true;                 // false: there were too many to remember
+  bool pack_lists_complete = true;                 // false: a page of one cannot be read, so not every pack is known
 
   // Cancelled, or the store is gone.
   Result<> go_on() const {
@@ -59,6 +63,13 @@ struct CheckRun {
   }
   std::optional<Findings::Id> damage(std::string object, const Error& error) {
     return findings.add(Severity::kDamage, std::move(object), error);
+  }
+  // A page that a commit leads to. The caller keeps threads apart.
+  void remember_page(const format::Digest& hash) {
+    if (list_pages.size() < kListPagesMax)
+      list_pages.insert(load_le<std::uint64_t>(hash));
+    else
+      list_pages_complete = false;
   }
   void inform(std::string object, std::string what) {
     findings.add(Severity::kInformation, std::move(object), Error(ErrorKind::kNotFound, std::move(what)));

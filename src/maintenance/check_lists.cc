@@ -7,32 +7,17 @@
 #include <map>
 
 #include "check_internal.h"
-#include "crypto/hash.h"
 #include "format/reference_list.h"
+#include "packs/lists.h"
 
 namespace coppice::maintenance {
 namespace {
-
-constexpr std::size_t kListPagesMax = 2'000'000;  // whose hashes are remembered, to know what is left over
 
 struct Batch {
   std::vector<SnapshotNote> notes;
   std::vector<format::Digest> list_roots;
   std::vector<std::optional<format::ChunkRef>> roots;
 };
-
-Result<Bytes> read_list_page(CheckRun& run, const format::Digest& hash) {
-  Bytes page = TRY(run.vault.store().get(format::list_object(hash), format::kControlObjectBytesMax));
-  if (crypto::sha256(page) != hash) return fail(ErrorKind::kCorrupt, "its bytes are not those that its name says");
-  return page;
-}
-
-void remember_page(CheckRun& run, const format::Digest& hash) {
-  if (run.list_pages.size() < kListPagesMax)
-    run.list_pages.insert(load_le<std::uint64_t>(hash));
-  else
-    run.list_pages_complete = false;
-}
 
 void touch_all(CheckRun& run, std::optional<Findings::Id> finding, const Mask& mask, const Batch& batch) {
   if (finding) mask.each([&](unsigned bit) { run.findings.touch_snapshot(*finding, batch.notes[bit].session); });
@@ -45,9 +30,9 @@ Result<std::map<format::Digest, Mask>> read_list_roots(CheckRun& run, const Batc
   for (unsigned i = 0; i < batch.list_roots.size(); ++i) roots[batch.list_roots[i]].set(i);
   for (const auto& [hash, mask] : roots) {
     TRY(run.go_on());
-    remember_page(run, hash);
+    run.remember_page(hash);
     const auto read = [&]() -> Result<> {
-      const Bytes page = TRY(read_list_page(run, hash));
+      const Bytes page = TRY(packs::read_list_page(run.vault.store(), hash));
       const std::vector<format::Digest> named = TRY(format::decode_reference_root(page));
       for (const format::Digest& leaf : named) leaves[leaf] |= mask;
       return {};
@@ -70,7 +55,7 @@ Result<bool> read_list_leaves(CheckRun& run, const Part& part, const Batch& batc
   TRY(run.in_parallel(pages.size(), kFetchThreads, [&](std::size_t i) {
     const auto& [hash, mask] = pages[i];
     const auto read = [&]() -> Result<> {
-      const Bytes page = TRY(read_list_page(run, hash));
+      const Bytes page = TRY(packs::read_list_page(run.vault.store(), hash));
       format::ReferenceSet set;
       TRY(format::decode_reference_leaf(page, set));
       MutexLock lock(mutex);
@@ -82,7 +67,7 @@ Result<bool> read_list_leaves(CheckRun& run, const Part& part, const Batch& batc
     };
     const Result<> done = read();
     MutexLock lock(mutex);
-    remember_page(run, hash);
+    run.remember_page(hash);
     if (done) return;
     touch_all(run, run.damage(format::list_object(hash), done.error()), mask, batch);
     incomplete |= mask;
@@ -96,6 +81,7 @@ void compare_with_packs(CheckRun& run, const Batch& batch, const ListTable& list
   for (const ListTable::Row& row : lists.rows()) {
     const PackTable::Row* pack = table.find(row.pack);
     if (!pack) {
+      if (!run.pack_lists_complete) continue;
       touch_all(
           run,
           run.findings.add_pack(row.pack, Error(ErrorKind::kNotFound,

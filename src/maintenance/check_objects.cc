@@ -84,7 +84,7 @@ Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table) 
     if (name.starts_with("packs/") || name.starts_with("trees/")) {
       const auto pack = format::parse_pack_object(name);
       known = pack.has_value();
-      if (known && part.covers(*pack) && !table.find(*pack)) packs.add(object);
+      if (known && run.pack_lists_complete && part.covers(*pack) && !table.find(*pack)) packs.add(object);
     } else if (name.starts_with("index/")) {
       const bool used = is_index_in_use(run, name, known);
       if (first && known && !used) runs.add(object);
@@ -100,10 +100,13 @@ Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table) 
   constexpr std::string_view kDebris = "of no snapshot, left by a run that did not finish (or made by one under way)";
   tell(run, packs, "pack", "packs", kDebris);
   tell(run, runs, "index run", "index runs", kDebris);
-  tell(run, lists, "reference list page", "reference list pages", kDebris);
+  tell(run, lists, "list page", "list pages", kDebris);
   tell(run, strangers, "object", "objects", "that no vault of this format has");
   if (first && !run.list_pages_complete)
-    run.report.not_checked.push_back("There are too many reference list pages to know which of them are left over.");
+    run.report.not_checked.push_back("There are too many list pages to know which of them are left over.");
+  if (first && !run.pack_lists_complete)
+    run.report.not_checked.push_back(
+        "A list of packs cannot be read, so the packs that stand only there were not looked at, and which packs are left over is not known.");
   std::uint64_t unfinished = 0;
   for (const format::SessionId session : run.claims)
     if (!std::ranges::binary_search(run.snapshots, session, {}, &SnapshotNote::session) &&

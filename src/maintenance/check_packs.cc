@@ -2,26 +2,34 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
+#include <span>
 
 #include "check_internal.h"
 #include "crypto/leaf_hash.h"
 #include "format/block.h"
 #include "packs/directory.h"
+#include "packs/lists.h"
 
 namespace coppice::maintenance {
 namespace {
 
-constexpr std::size_t kWindow = 16;                // commits held at once
+constexpr std::size_t kCommitsWindow = 64;         // commits held at once
+constexpr std::size_t kPagesWindow = 16;           // pages of pack lists: 65,536 records
 constexpr std::uint32_t kReadBytesMax = 4u << 20;  // of a pack, in one request
 
-struct Expected {
-  format::PackRecord record;
-  format::SessionId named_by;
+// A page of a commit's pack list, and the commit's own sums.
+struct ListedPage {
+  format::Digest hash{};
+  std::size_t snapshot = 0;   // in the window
+};
+struct Sums {
+  format::SessionId session;
+  format::PackList said;
+  std::uint64_t packs = 0, bytes = 0;
+  bool readable = true;
 };
 
-PackTable::Row check_pack(CheckRun& run, const Expected& expected) {
-  const format::PackRecord& record = expected.record;
+PackTable::Row check_pack(CheckRun& run, const format::PackRecord& record) {
   PackTable::Row row{.pack = record.name, .bytes = record.bytes};
   const auto verify = [&]() -> Result<> {
     const packs::PackDirectory directory = TRY(packs::read_pack_directory(run.vault.store(), record.name));
@@ -134,30 +142,60 @@ void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataC
 
 }  // namespace
 
+namespace {
+
+// The packs of up to kPagesWindow pages.
+Result<> check_pages(CheckRun& run, const Part& part, std::span<const ListedPage> pages, std::vector<Sums>& sums, PackTable& table) {
+  std::vector<Result<std::vector<format::PackRecord>>> read(pages.size());
+  TRY(run.in_parallel(pages.size(), kFetchThreads, [&](std::size_t i) { read[i] = packs::read_pack_page(run.vault.store(), pages[i].hash); }));
+  std::vector<format::PackRecord> records;
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    Sums& sum = sums[pages[i].snapshot];
+    run.remember_page(pages[i].hash);
+    if (!read[i]) {
+      sum.readable = run.pack_lists_complete = false;
+      if (const auto id = run.damage(format::list_object(pages[i].hash), read[i].error())) run.findings.touch_snapshot(*id, sum.session);
+      continue;
+    }
+    sum.packs += read[i]->size();
+    for (const format::PackRecord& record : *read[i]) {
+      sum.bytes += record.bytes;
+      if (part.covers(record.name)) records.push_back(record);
+    }
+  }
+  std::vector<PackTable::Row> rows(records.size());
+  TRY(run.in_parallel(records.size(), kFetchThreads, [&](std::size_t i) { rows[i] = check_pack(run, records[i]); }));
+  for (const PackTable::Row& row : rows) table.add(row);
+  return {};
+}
+
+}  // namespace
+
 Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
   run.progress.phase = CheckPhase::kPacks;
   std::uint64_t total = 0;
   for (const SnapshotNote& note : run.snapshots) total += note.packs;
   run.progress.packs_total = total;
-  for (std::size_t begin = 0; begin < run.snapshots.size(); begin += kWindow) {
-    const std::size_t count = std::min(kWindow, run.snapshots.size() - begin);
-    std::vector<std::vector<Expected>> named(count);
-    TRY(run.in_parallel(count, kFetchThreads, [&](std::size_t i) {
-      const format::SessionId session = run.snapshots[begin + i].session;
-      const auto snapshot = run.vault.snapshot(session);
-      if (!snapshot) {  // it was whole a moment ago
-        run.damage(format::snapshot_object(session), snapshot.error());
-        return;
-      }
-      for (const format::PackRecord& record : snapshot->commit.packs)
-        if (part.covers(record.name)) named[i].push_back({record, session});
+  for (std::size_t begin = 0; begin < run.snapshots.size(); begin += kCommitsWindow) {
+    std::vector<Sums> sums(std::min(kCommitsWindow, run.snapshots.size() - begin));
+    TRY(run.in_parallel(sums.size(), kFetchThreads, [&](std::size_t i) {
+      sums[i].session = run.snapshots[begin + i].session;
+      const auto snapshot = run.vault.snapshot(sums[i].session);
+      if (snapshot)
+        sums[i].said = snapshot->commit.packs;
+      else  // it was whole a moment ago
+        run.damage(format::snapshot_object(sums[i].session), snapshot.error());
     }));
-    std::vector<Expected> expected;
-    for (auto& some : named) expected.insert(expected.end(), some.begin(), some.end());
-    std::vector<PackTable::Row> rows(expected.size());
-    TRY(run.in_parallel(expected.size(), kFetchThreads,
-                        [&](std::size_t i) { rows[i] = check_pack(run, expected[i]); }));
-    for (const PackTable::Row& row : rows) table.add(row);
+    std::vector<ListedPage> pages;
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      for (const format::Digest& hash : sums[i].said.pages) pages.push_back({hash, i});
+    for (std::size_t at = 0; at < pages.size(); at += kPagesWindow)
+      TRY(check_pages(run, part, std::span(pages).subspan(at, std::min(kPagesWindow, pages.size() - at)), sums, table));
+    for (const Sums& sum : sums)
+      if (sum.readable && (sum.packs != sum.said.packs || sum.bytes != sum.said.bytes))
+        run.damage(format::snapshot_object(sum.session), ErrorKind::kCorrupt,
+                   fmt::format("it says that it has {} packs of {} bytes together, its list has {} of {}", sum.said.packs, sum.said.bytes,
+                               sum.packs, sum.bytes));
   }
   table.settle();
   run.report.packs += table.rows().size();

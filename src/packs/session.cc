@@ -4,9 +4,10 @@
 
 namespace coppice::packs {
 
-Result<format::SessionId> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
-                                     const std::function<Bytes(format::SessionId)>& make_claim,
-                                     const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim) {
+Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
+                               const std::function<Bytes(format::SessionId)>& make_claim,
+                               const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim) {
+  ClaimedSlot claimed;
   // The list is a hint: it only says where to start looking. Too far is impossible (a listed name exists), too early costs a few gets.
   std::uint32_t slot = 0;
   const std::string prefix = format::slot_object({generation, 0});
@@ -17,17 +18,20 @@ Result<format::SessionId> claim_slot(storage::ObjectStore& store, std::uint32_t 
   for (;; ++slot) {
     if (slot > 0) {
       const format::SessionId before{generation, slot - 1};
-      Result<Bytes> object = store.get(format::slot_object(before), format::kControlObjectBytesMax);
+      const std::string name = format::slot_object(before);
+      const Result<Bytes> object = store.get(name, format::kControlObjectBytesMax);
       if (!object && object.error().kind() == ErrorKind::kNotFound) {
         slot -= 2;  // the hint was wrong: step back
         continue;
       }
-      if (!object) return std::unexpected(std::move(object).error().within("reading the claim before ours"));
-      TRY(within(is_claim(before, *object), format::slot_object(before)));
+      const bool too_large = !object && object.error().kind() == ErrorKind::kInvalid;
+      if (!object && !too_large) return std::unexpected(object.error().within("reading the claim before ours"));
+      if (const Result<> judged = too_large ? std::unexpected(object.error()) : is_claim(before, *object); !judged)
+        claimed.notices.push_back(name + " holds no claim, and was passed over: " + judged.error().message());
     }
-    const format::SessionId mine{generation, slot};
-    const Result<> put = storage::put_or_confirm(store, format::slot_object(mine), make_claim(mine));
-    if (put) return mine;
+    claimed.session = {generation, slot};
+    const Result<> put = storage::put_or_confirm(store, format::slot_object(claimed.session), make_claim(claimed.session));
+    if (put) return claimed;
     if (put.error().kind() != ErrorKind::kConflict) return std::unexpected(put.error().within("claiming a session"));
   }
 }

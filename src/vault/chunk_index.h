@@ -1,7 +1,9 @@
 // Answers "is this chunk stored already, and where?" for one session: a table of what this session placed and the index runs of this
-// writer. Thread-safe. Memory is bounded: the table's entries move into a run of the session's own once their packs are stored.
+// writer. Thread-safe. Memory is bounded: the table's entries move into a run of the session's own once their packs are stored, and runs
+// are consulted from the newest back as far as their filters fit. What lies further back may be stored again.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,13 +29,23 @@ struct PrefixHash {
   std::size_t operator()(const Prefix& prefix) const { return load_le<std::size_t>(prefix, 0); }
 };
 
+struct IndexLimits {
+  // The defaults are a full session's; a session with less memory has less of each.
+  static IndexLimits within(std::uint64_t memory_bytes);
+  std::uint64_t filter_bytes = 12u << 20;     // filters and directories of opened runs: some 1.3 bytes a chunk
+  std::uint64_t page_bytes = 4u << 20;        // opened pages of all runs
+  std::size_t stored_entries = 128u << 10;    // of stored packs, waiting for their run
+};
+
 class ChunkIndex {
  public:
-  // `runs`: the writer's live runs. They are opened when the first lookup needs them: an unchanged source opens none.
-  ChunkIndex(const Vault& vault, std::vector<format::RunRecord> runs) : vault_(vault), live_(std::move(runs)) {}
+  // `runs`: the writer's live runs, in any order. They are opened when the first lookup needs them: an unchanged source opens none. What they say of
+  // the packs in `lost` (ascending) does not count.
+  ChunkIndex(const Vault& vault, std::vector<format::RunRecord> runs, std::vector<format::PackName> lost, IndexLimits limits);
 
-  // Looks everywhere. A run that cannot be read costs duplicates, not the backup: it is named in notices().
-  std::optional<format::IndexEntry> find(const Prefix& prefix);
+  // Looks everywhere for a chunk of that length: an entry that says another one is not about it. A run that cannot be read costs
+  // duplicates, not the backup: it is named in notices().
+  std::optional<format::IndexEntry> find(const Prefix& prefix, std::uint32_t length);
   // Looks in this session's table only (for the second look, under the caller's lock).
   std::optional<format::IndexEntry> find_recent(const Prefix& prefix);
   void add_recent(const format::IndexEntry& entry);
@@ -48,19 +60,29 @@ class ChunkIndex {
   std::vector<std::string> notices() const;
 
  private:
-  Result<> write_run(std::vector<format::IndexEntry> entries, format::SessionId session);
+  using Runs = std::vector<std::shared_ptr<IndexRun>>;
+
+  Result<> write_runs(std::vector<format::IndexEntry> entries, format::SessionId session);
+  Result<std::shared_ptr<IndexRun>> open(const format::RunRecord& record);
   void open_runs() REQUIRES(runs_mutex_);
-  Result<std::vector<format::IndexEntry>> read_small_runs();
+  void set_runs(Runs runs) REQUIRES(runs_mutex_);
+  void drop_run(const std::shared_ptr<IndexRun>& run, const Error& error);
+  Result<> take_small_runs();
+  bool is_lost(const format::IndexEntry& entry) const { return std::ranges::binary_search(lost_, entry.birth.pack); }
 
   const Vault& vault_;
+  const std::vector<format::PackName> lost_;
+  const IndexLimits limits_;
+  IndexPages pages_;
   mutable Mutex table_mutex_;
   std::unordered_map<Prefix, format::IndexEntry, PrefixHash> table_ GUARDED_BY(table_mutex_);
   mutable Mutex runs_mutex_;
   bool opened_ GUARDED_BY(runs_mutex_) = false;
-  std::vector<std::shared_ptr<IndexRun>> runs_ GUARDED_BY(runs_mutex_);
+  std::shared_ptr<const Runs> runs_ GUARDED_BY(runs_mutex_);   // newest first; replaced, never changed
   std::vector<std::string> notices_ GUARDED_BY(runs_mutex_);
   // Of the storing thread:
-  std::vector<format::RunRecord> live_, written_, superseded_;
+  std::vector<format::RunRecord> live_;                        // newest first
+  std::vector<format::RunRecord> written_, superseded_;
   std::vector<format::IndexEntry> stored_;
   std::uint32_t next_number_ = 0;
 };

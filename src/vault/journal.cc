@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +20,9 @@ namespace {
 constexpr std::string_view kMagic = "CPJRNL01";
 constexpr std::uint64_t kRecordBytesMax = 64u << 20;
 constexpr std::uint64_t kJournalBytesMax = 4ull << 30;
+constexpr int kCreateAttemptsMax = 16;
 
+constexpr std::string_view kTemporaryPrefix = "new-journal-";
 std::string file_prefix(const format::MemberId& writer) { return "journal-" + render_hex(writer).substr(0, 16) + "-"; }
 
 // record: magic | u32 payload bytes | XXH3-64 of the payload | payload
@@ -59,14 +62,30 @@ bool decode_payload(ByteSpan payload, JournalRecord& record) {
   return true;
 }
 
+// False when somebody else has the lock, or the file lost its name before we had it.
+bool lock_if_named(int fd) {
+  struct stat st;
+  return ::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
 }  // namespace
 
+// Under a name that no session adopts until it is locked: an adopter that came in between would take a living session for a dead one.
 Result<Journal> Journal::create(const std::string& directory, const format::MemberId& writer, format::SessionId session) {
   if (directory.empty()) return Journal("", platform::Fd());
   const std::string path = platform::join_path(directory, fmt::format("{}{}.{}", file_prefix(writer), session.generation, session.slot));
-  platform::Fd fd = TRY(within(platform::open_at(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW, 0600), path));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno(errno, path + ": lock");
-  return Journal(path, std::move(fd));
+  const std::string temporary = platform::join_path(directory, fmt::format("{}{}.{}", kTemporaryPrefix, session.generation, session.slot));
+  for (int attempt = 0; attempt < kCreateAttemptsMax; ++attempt) {
+    platform::Fd fd = TRY(within(platform::open_at(AT_FDCWD, temporary.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0600), temporary));
+    if (!lock_if_named(fd.get())) continue;   // swept before the lock was ours
+    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+      const int error_number = errno;
+      ::unlink(temporary.c_str());
+      return fail_errno(error_number, path);
+    }
+    return Journal(path, std::move(fd));
+  }
+  return fail(ErrorKind::kUnavailable, temporary + ": it vanishes as soon as it is made");
 }
 
 Result<> Journal::append(const JournalRecord& record) {
@@ -84,39 +103,36 @@ Result<std::vector<Journal>> Journal::orphans(const std::string& directory, cons
   if (directory.empty()) return journals;
   std::vector<std::string> names;
   if (DIR* dir = ::opendir(directory.c_str())) {
-    while (const dirent* entry = ::readdir(dir))
-      if (std::string_view(entry->d_name).starts_with(file_prefix(writer))) names.emplace_back(entry->d_name);
+    while (const dirent* entry = ::readdir(dir)) {
+      const std::string_view name = entry->d_name;
+      if (name.starts_with(file_prefix(writer)) || name.starts_with(kTemporaryPrefix)) names.emplace_back(name);
+    }
     ::closedir(dir);
   }
   std::ranges::sort(names);
   for (const std::string& name : names) {
     const std::string path = platform::join_path(directory, name);
     Result<platform::Fd> fd = platform::open_at(AT_FDCWD, path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW);
-    if (!fd) continue;                                                // removed by its adopter just now
-    if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) continue;          // its session lives
-    struct stat st;
-    if (::fstat(fd->get(), &st) != 0 || st.st_nlink == 0) continue;    // adopted and removed between open and lock
-    journals.push_back(Journal(path, std::move(*fd)));
+    if (!fd || !lock_if_named(fd->get())) continue;   // its session lives, or it was adopted and removed just now
+    if (name.starts_with(kTemporaryPrefix))
+      ::unlink(path.c_str());   // of a session killed before its first record
+    else
+      journals.push_back(Journal(path, std::move(*fd)));
   }
   return journals;
 }
 
-Result<std::vector<JournalRecord>> Journal::read() const {
-  std::vector<JournalRecord> records;
-  std::uint64_t offset = 0;
-  while (offset < kJournalBytesMax) {
-    std::array<std::byte, kRecordHead> head;
-    if (TRY(platform::pread_full(fd_.get(), head, offset)) < head.size()) break;
-    const auto size = load_le<std::uint32_t>(head, 8);
-    if (as_text(ByteSpan(head).first(8)) != kMagic || size > kRecordBytesMax) break;
-    Bytes payload(size);
-    if (TRY(platform::pread_full(fd_.get(), payload, offset + head.size())) < size) break;
-    JournalRecord record;
-    if (crypto::xxh3_64(payload) != load_le<std::uint64_t>(head, 12) || !decode_payload(payload, record)) break;
-    records.push_back(std::move(record));
-    offset += head.size() + size;
-  }
-  return records;
+Result<std::optional<JournalRecord>> Journal::next() {
+  std::array<std::byte, kRecordHead> head;
+  if (offset_ >= kJournalBytesMax || TRY(platform::pread_full(fd_.get(), head, offset_)) < head.size()) return std::nullopt;
+  const auto size = load_le<std::uint32_t>(head, 8);
+  if (as_text(ByteSpan(head).first(8)) != kMagic || size > kRecordBytesMax) return std::nullopt;
+  Bytes payload(size);
+  if (TRY(platform::pread_full(fd_.get(), payload, offset_ + head.size())) < size) return std::nullopt;
+  JournalRecord record;
+  if (crypto::xxh3_64(payload) != load_le<std::uint64_t>(head, 12) || !decode_payload(payload, record)) return std::nullopt;
+  offset_ += head.size() + size;
+  return record;
 }
 
 }  // namespace coppice::vault

@@ -1,8 +1,9 @@
 // The local record of packs that a session has had acknowledged but not yet committed, so that the next session of this writer can adopt
-// them (docs/ARCHITECTURE.md, "Adoption"). One file a session, appended as packs are stored; locked while its session lives. Not fsynced:
-// a record lost with the machine costs storing that pack again. A torn or foreign record ends the reading.
+// them (docs/ARCHITECTURE.md, "Adoption"). One file a session, appended as packs are stored; locked while its session lives, from before
+// it has its name. Not fsynced: a record lost with the machine costs storing that pack again. A torn or foreign record ends the reading.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,15 @@ class Journal {
 
   // Journals of dead sessions of this writer, oldest first; each is locked while the object lives, so that two writers never adopt one.
   static Result<std::vector<Journal>> orphans(const std::string& directory, const format::MemberId& writer);
-  Result<std::vector<JournalRecord>> read() const;
+  // The records one after the other, from the first. Nothing at the end.
+  Result<std::optional<JournalRecord>> next();
+  void rewind() { offset_ = 0; }
 
  private:
   Journal(std::string path, platform::Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
   std::string path_;
   platform::Fd fd_;
+  std::uint64_t offset_ = 0;   // of the next record to read
 };
 
 }  // namespace coppice::vault

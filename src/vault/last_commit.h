@@ -1,5 +1,5 @@
-// What this host remembers of its last commit in each lineage: a vault that no longer has it, nor a signed wish to forget it, was
-// rolled back or damaged, and the next backup says so.
+// What this host remembers of its last commit in each lineage. A list that leaves it out is stale as a rule; a vault that no longer has it,
+// nor a signed wish to forget it, was rolled back or damaged, and the next backup says so.
 #pragma once
 
 #include <optional>
@@ -9,8 +9,9 @@
 
 namespace coppice::vault {
 
-// The warning, if there is cause for one. `all`: every commit of the vault, forgotten ones included.
-std::optional<std::string> check_last_commit(const Vault& vault, const format::Digest& lineage, const SnapshotList& all);
+// Puts the commit into `all` (every commit of the vault, forgotten ones included) when the list lacks it and the store has it. The warning,
+// if there is cause for one.
+std::optional<std::string> find_last_commit(const Vault& vault, const format::Digest& lineage, SnapshotList& all);
 // Best effort: a failure costs a later warning, nothing else.
 void remember_last_commit(const Vault& vault, const format::Digest& lineage, format::SessionId session, const format::Digest& commit);
 

@@ -115,7 +115,8 @@ Result<std::unique_ptr<Vault>> Vault::open(storage::ObjectStore& store, keys::Ke
   TRY(vault->load_description());
   if (!state_directory.empty()) {
     vault->state_directory_ = platform::join_path(state_directory, render_hex(vault->id()));
-    TRY(within(platform::make_directories(vault->state_directory_, 0700), "making the state directory"));
+    if (const Result<> made = platform::make_directories(vault->state_directory_, 0700); !made)
+      vault->go_on_without_state(made.error().within("making the state directory"));
   }
   TRY(within(vault->load_roster(), fmt::format("opening the vault at {}", store.describe())));
   TRY(within(vault->reconcile_keys(), fmt::format("opening the vault at {}", store.describe())));
@@ -141,11 +142,26 @@ Result<> Vault::load_description() {
   return {};
 }
 
+// A restore needs the vault and a key, nothing else.
+void Vault::go_on_without_state(const Error& error) {
+  if (!state_status_) return;   // one reason is enough
+  state_status_ = std::unexpected(error);
+  notices_.push_back("what this machine knows of the vault cannot be kept, so an older copy put in its place may go unnoticed: " + error.message());
+}
+
 Result<> Vault::load_roster() {
   const std::string seen_path =
       state_directory_.empty() ? std::string() : platform::join_path(state_directory_, kSeenFile);
   std::optional<keys::RosterMark> seen;
-  if (!seen_path.empty()) seen = TRY(read_seen(seen_path));
+  if (!seen_path.empty()) {
+    Result<std::optional<keys::RosterMark>> read = read_seen(seen_path);
+    if (read)
+      seen = *read;
+    else if (read.error().kind() == ErrorKind::kCorrupt)
+      return std::unexpected(std::move(read).error());
+    else
+      go_on_without_state(read.error());
+  }
 
   // Start as high as we have reason to, then upwards until there is none: only a failed get says that a roster does not
   // exist.
@@ -189,7 +205,8 @@ Result<> Vault::load_roster() {
                             format::roster_object(version), roster_.version));
   const keys::RosterMark found = keys::mark_of(roster_, *envelope);
   if (seen) TRY(keys::check_not_older(found, *seen));
-  if (!seen_path.empty() && seen != found) TRY(write_seen(seen_path, found));
+  if (!seen_path.empty() && seen != found)
+    if (const Result<> written = write_seen(seen_path, found); !written) go_on_without_state(written.error());
   return {};
 }
 
@@ -228,6 +245,7 @@ Result<Snapshot> Vault::verify_snapshot(SessionId session, ByteSpan object) cons
                 fmt::format("reading it takes features (bits {:#x}) that this program (format {}) does not have",
                             snapshot.commit.read_features, format::kFormatVersion));
   if (bundle_.can_read()) snapshot.body = TRY(open_body(bundle_, id(), snapshot.commit));
+  Bytes().swap(snapshot.commit.sealed_body);
   return snapshot;
 }
 
@@ -263,17 +281,15 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
   parallel_for(sessions.size(), kFetchThreads, [&](std::size_t i) { found[i] = snapshot(sessions[i]); });
 
   std::map<SessionId, format::Digest> forgotten;
-  if (!include_forgotten) {
-    const std::vector<SessionId> names = TRY(list_sessions(store_, "forgets/", strange));
-    std::vector<std::optional<Result<std::optional<format::Digest>>>> forgets(names.size());
-    parallel_for(names.size(), kFetchThreads, [&](std::size_t i) { forgets[i] = forget_of(names[i]); });
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto& commit = *forgets[i];
-      if (!commit)
-        list.bad.push_back({format::forget_object(names[i]), commit.error()});
-      else if (*commit)  // else: listed, but gone since
-        forgotten.emplace(names[i], **commit);
-    }
+  const std::vector<SessionId> names = TRY(list_sessions(store_, "forgets/", strange));
+  std::vector<std::optional<Result<std::optional<format::Digest>>>> forgets(names.size());
+  parallel_for(names.size(), kFetchThreads, [&](std::size_t i) { forgets[i] = forget_of(names[i]); });
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto& commit = *forgets[i];
+    if (!commit)
+      list.bad.push_back({format::forget_object(names[i]), commit.error()});
+    else if (*commit)  // else: listed, but gone since
+      forgotten.emplace(names[i], **commit);
   }
 
   for (std::size_t i = 0; i < sessions.size(); ++i) {
@@ -283,8 +299,9 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
       continue;
     }
     const auto forget = forgotten.find(sessions[i]);
-    if (forget != forgotten.end() && forget->second == result->commit_hash) continue;
-    if (forget != forgotten.end())
+    result->forgotten = forget != forgotten.end() && forget->second == result->commit_hash;
+    if (result->forgotten && !include_forgotten) continue;
+    if (forget != forgotten.end() && !result->forgotten)
       list.bad.push_back(
           {format::forget_object(sessions[i]),
            Error(ErrorKind::kUnauthentic,

@@ -1,7 +1,6 @@
 #include "vault/writer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <thread>
 
 #include <fmt/format.h>
@@ -10,12 +9,14 @@
 #include "chunk_index.h"
 #include "crypto/hash.h"
 #include "crypto/leaf_hash.h"
-#include "foundation/encoding.h"
 #include "foundation/queue.h"
 #include "journal.h"
 #include "keys/roster.h"
 #include "last_commit.h"
+#include "own_past.h"
+#include "packs/lists.h"
 #include "packs/session.h"
+#include "rate_limit.h"
 
 namespace coppice::vault {
 namespace {
@@ -31,13 +32,6 @@ format::Digest lineage_of(const Vault& vault, std::string_view name) {
   return crypto::Hmac(vault.keys().id_key->view()).mac(as_bytes(name));
 }
 
-const Snapshot* newest_in(const SnapshotList& list, const format::MemberId& writer, const format::Digest& lineage) {
-  const Snapshot* newest = nullptr;
-  for (const Snapshot& snapshot : list.snapshots)
-    if (snapshot.signer == writer && snapshot.commit.lineage == lineage && (!newest || snapshot.commit.sequence > newest->commit.sequence)) newest = &snapshot;
-  return newest;
-}
-
 crypto::Key random_key(platform::Entropy& entropy) {
   crypto::Key key;
   entropy.fill(key.writable());
@@ -49,10 +43,12 @@ crypto::Key random_key(platform::Entropy& entropy) {
 // Threads: the sequencer (the caller), `workers` that hash and seal, one that stores packs. The sequencer and the workers push packs to the
 // storing thread, the sequencer pushes jobs to the workers; nobody pushes backwards, so full queues cannot deadlock.
 struct WriterState {
-  WriterState(const Vault& v, const WriterOptions& o, format::SessionId id, SessionSecret secret, std::vector<format::RunRecord> runs,
-              PackerLimits limits, unsigned worker_count, Journal j)
-      : vault(v), options(o), session(id), id_mac(v.keys().id_key->view()), index(v, std::move(runs)),
-        packer(v, std::move(secret), id, index, limits, stats), jobs(2 * worker_count + 8), packs(1), journal(std::move(j)) {}
+  WriterState(const Vault& v, const WriterOptions& o, format::SessionId id, SessionSecret secret, OwnPast own_past, PackerLimits limits,
+              unsigned worker_count, Journal j)
+      : vault(v), options(o), session(id), id_mac(v.keys().id_key->view()), past(std::move(own_past)),
+        index(v, std::move(past.runs), past.lost, IndexLimits::within(o.memory_bytes)),
+        packer(v, std::move(secret), id, index, limits, stats), jobs(2 * worker_count + 8), packs(1), journal(std::move(j)),
+        records(v.store()), rate(o.rate_limit, o.cancel, failed) {}
 
   void fail_with(Error error) {
     {
@@ -88,6 +84,10 @@ struct WriterState {
     --in_flight;
     if (in_flight == 0) progress.notify_all();
   }
+  Result<> go_on() const {
+    if (options.cancel && options.cancel->cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
+    return {};
+  }
   // False when the writer has failed.
   bool submit(Job job) {
     {
@@ -104,8 +104,7 @@ struct WriterState {
   const format::SessionId session;
   const crypto::LeafMac id_mac;
   format::Digest lineage{};
-  std::optional<Snapshot> previous;
-  std::vector<std::string> notices;
+  OwnPast past;
   WriterStats stats;
   ChunkIndex index;
   BlockPacker packer;
@@ -122,7 +121,8 @@ struct WriterState {
 
   // Of the storing thread until it ends:
   Journal journal;
-  std::vector<format::PackRecord> records;
+  coppice::packs::PackListWriter records;
+  RateLimit rate;
   std::vector<std::jthread> threads;
 };
 
@@ -141,7 +141,7 @@ Result<> WriterState::hash(SealContext& context, Job job) {
   const auto length = static_cast<std::uint32_t>(job.chunk.bytes.size());
   const format::ChunkId id{id_mac.mac(job.chunk.bytes)};
   ++stats.chunks;
-  if (const auto known = index.find(prefix_of(id))) {
+  if (const auto known = index.find(prefix_of(id), length)) {
     ref = {.id = id, .birth = known->birth, .index = known->index, .length = length};
     job.ticket->ready_.store(true, std::memory_order_release);
     return {};
@@ -171,36 +171,43 @@ Result<> WriterState::store_pack(OpenPack& open) {
   packs::PackBuilder& pack = *taken;
   const format::PackRecord record = pack.finish();
   const std::string name = format::pack_object(record.name);
-  const auto began = std::chrono::steady_clock::now();
-  TRY(within(storage::put_or_confirm(vault.store(), name, pack.bytes()), "storing " + name));
+  const storage::Pace pace = [this](std::size_t bytes) { rate.wait_for(bytes); };
+  TRY(within(storage::put_or_confirm(vault.store(), name, pack.bytes(), rate.is_limited() ? pace : storage::Pace()), "storing a pack"));
   // From here the pack is durable: first the journal learns of it, then the index.
   TRY(journal.append({.pack = record, .chunks = pack.chunks()}));
-  records.push_back(record);
+  TRY(records.add(record));
   ++stats.packs;
   stats.bytes_stored += record.bytes;
   TRY(index.add_stored(pack.chunks(), session));
-  if (options.rate_limit > 0) {
-    const auto due = began + std::chrono::microseconds(record.bytes * 1'000'000 / options.rate_limit);
-    while (!failed && std::chrono::steady_clock::now() < due) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
   packer.give_back(pack.take_buffer());
   return {};
 }
 
 // Takes over what a dead session of ours had acknowledged: its packs are named by our commit, its chunks are found by our lookups. Its
-// records move into our journal first, so that dying now loses nothing either.
+// records move into our journal first, so that dying now loses nothing either. A session that died between its commit and the end of its
+// journal, or while it adopted, leaves packs that a commit names already, or that stand in two journals.
 Result<> WriterState::adopt(std::vector<Journal> orphans) {
+  std::vector<format::PackName> names;
   for (Journal& orphan : orphans) {
-    for (JournalRecord& record : TRY(orphan.read())) {
-      if (record.pack.name.session.generation != session.generation) continue;
-      const Result<std::uint64_t> size = vault.store().size(format::pack_object(record.pack.name));
-      if (!size || *size != record.pack.bytes) continue;
-      if (std::ranges::any_of(records, [&](const auto& r) { return r.name == record.pack.name; })) continue;
-      TRY(journal.append(record));
-      records.push_back(record.pack);
-      stats.bytes_adopted += record.pack.bytes;
-      for (const format::IndexEntry& entry : record.chunks) index.add_recent(entry);
-      TRY(index.add_stored(record.chunks, session));
+    while (const std::optional<JournalRecord> record = TRY(orphan.next())) names.push_back(record->pack.name);
+    orphan.rewind();
+  }
+  std::ranges::sort(names);
+  std::vector<format::PackName> done = committed_among(vault, past, names);
+  for (Journal& orphan : orphans) {
+    while (const std::optional<JournalRecord> record = TRY(orphan.next())) {
+      const format::PackName& name = record->pack.name;
+      if (name.session.generation != session.generation) continue;
+      const auto at = std::ranges::lower_bound(done, name);
+      if (at != done.end() && *at == name) continue;
+      const Result<std::uint64_t> size = vault.store().size(format::pack_object(name));
+      if (!size || *size != record->pack.bytes) continue;
+      TRY(journal.append(*record));
+      done.insert(at, name);
+      TRY(records.add(record->pack));
+      stats.bytes_adopted += record->pack.bytes;
+      for (const format::IndexEntry& entry : record->chunks) index.add_recent(entry);
+      TRY(index.add_stored(record->chunks, session));
     }
     adopted_journals.push_back(std::move(orphan));
   }
@@ -241,30 +248,21 @@ Writer::~Writer() {
 
 Result<std::optional<Snapshot>> newest_of_lineage(const Vault& vault, std::string_view lineage_name) {
   if (!vault.keys().can_write()) return fail(ErrorKind::kDenied, "this key may not write to the vault: a writer's, reader's or owner's key is needed");
-  const SnapshotList list = TRY(vault.snapshots(true));
-  const Snapshot* newest = newest_in(list, vault.keys().member, lineage_of(vault, lineage_name));
-  return newest ? std::optional<Snapshot>(*newest) : std::nullopt;
+  return newest_of(vault, lineage_of(vault, lineage_name));
 }
 
 Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_view lineage_name, WriterOptions options) {
   const keys::KeyBundle& keys = vault.keys();
   TRY(vault.may_write());
-
-  // What this writer committed before: its runs may be used, its newest snapshot of this lineage is our base.
+  TRY(vault.state_status());
   const format::Digest lineage = lineage_of(vault, lineage_name);
-  const SnapshotList before = TRY(vault.snapshots(true));
-  std::vector<format::RunRecord> runs, superseded;
-  const Snapshot* previous = newest_in(before, keys.member, lineage);
-  for (const Snapshot& snapshot : before.snapshots) {
-    if (snapshot.signer != keys.member) continue;
-    runs.insert(runs.end(), snapshot.commit.runs.begin(), snapshot.commit.runs.end());
-    superseded.insert(superseded.end(), snapshot.commit.superseded.begin(), snapshot.commit.superseded.end());
-  }
-  std::ranges::sort(superseded);
-  std::erase_if(runs, [&](const format::RunRecord& run) { return std::ranges::binary_search(superseded, run); });
+  OwnPast past = TRY(look_back(vault, lineage));
 
   std::vector<Journal> orphans = TRY(Journal::orphans(vault.state_directory(), keys.member));
-  const format::SessionId session = TRY(packs::claim_slot(
+  // Whether a revoked member may still claim is no question here: a claim made while the key was being removed takes its slot all the same.
+  format::Roster everybody = vault.roster();
+  for (format::Member& member : everybody.members) member.revoked_from.reset();
+  packs::ClaimedSlot claimed = TRY(packs::claim_slot(
       vault.store(), 0,
       [&](format::SessionId id) {
         format::Claim claim{.session = id, .kind = format::SessionKind::kWriter, .started = vault.clock().now()};
@@ -272,10 +270,12 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
         return keys::sign_envelope(format::kClaimMagic, vault.id(), format::encode_claim(claim), keys);
       },
       [&](format::SessionId id, ByteSpan object) -> Result<> {
-        const keys::Signed claim = TRY(keys::verify_envelope(format::kClaimMagic, object, {vault.id(), keys.owner}, vault.roster(), id));
+        const keys::Signed claim = TRY(keys::verify_envelope(format::kClaimMagic, object, {vault.id(), keys.owner}, everybody, id));
         if (TRY(format::decode_claim(claim.body)).session != id) return fail(ErrorKind::kUnauthentic, "a claim of another slot stands here");
         return {};
       }));
+  const format::SessionId session = claimed.session;
+  std::ranges::move(claimed.notices, std::back_inserter(past.notices));
 
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it; eight
@@ -283,18 +283,16 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
   constexpr std::uint64_t kWorkerBytes = 18u << 20, kWaitingBytes = 8 * format::kChunkBytesMax;
   unsigned workers = options.workers ? options.workers : cores;
   workers = std::clamp<unsigned>(static_cast<unsigned>(options.memory_bytes / 2 / kWorkerBytes), 1, workers);
-  const std::uint64_t taken = std::min(options.memory_bytes, workers * kWorkerBytes + kWaitingBytes);
+  const IndexLimits index = IndexLimits::within(options.memory_bytes);
+  const std::uint64_t taken = std::min(options.memory_bytes, workers * kWorkerBytes + kWaitingBytes + index.filter_bytes + index.page_bytes);
   const PackerLimits limits{.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
                             .compression_level = options.compression_level, .verify = options.verify};
 
   const crypto::Key ephemeral = random_key(vault.entropy());
   SessionSecret secret = TRY(SessionSecret::for_writer(vault.id(), keys.newest_epoch(), ephemeral));
   Journal journal = TRY(Journal::create(vault.state_directory(), keys.member, session));
-  auto state = std::make_unique<WriterState>(vault, options, session, std::move(secret), std::move(runs), limits, workers, std::move(journal));
+  auto state = std::make_unique<WriterState>(vault, options, session, std::move(secret), std::move(past), limits, workers, std::move(journal));
   state->lineage = lineage;
-  if (previous) state->previous = *previous;
-  if (auto notice = check_last_commit(vault, lineage, before)) state->notices.push_back(std::move(*notice));
-  for (const BadSnapshot& bad : before.bad) state->notices.push_back(bad.object + ": " + bad.error.message());
   TRY(within(state->adopt(std::move(orphans)), "adopting what an interrupted run had stored"));
   WriterState* s = state.get();
   for (unsigned i = 0; i < workers; ++i) state->threads.emplace_back([s] { s->work(); });
@@ -303,13 +301,14 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
 }
 
 format::SessionId Writer::session() const { return state_->session; }
-const std::optional<Snapshot>& Writer::previous() const { return state_->previous; }
+const std::optional<Snapshot>& Writer::previous() const { return state_->past.previous; }
+bool Writer::previous_usable() const { return state_->past.previous_usable; }
 const WriterStats& Writer::stats() const { return state_->stats; }
 Result<> Writer::status() const { return state_->status(); }
 void Writer::refer(const format::ChunkRef& ref) { state_->references.add(ref.birth); }
 
 std::vector<std::string> Writer::notices() const {
-  std::vector<std::string> all = state_->notices;
+  std::vector<std::string> all = state_->past.notices;
   std::ranges::copy(state_->index.notices(), std::back_inserter(all));
   return all;
 }
@@ -326,9 +325,10 @@ Result<format::ChunkRef> Writer::put_tree(ByteSpan page) {
   TRY(s.status());
   const format::ChunkId id{s.id_mac.mac(page)};
   ++s.stats.chunks;
+  const auto length = static_cast<std::uint32_t>(page.size());
   format::ChunkRef ref;
-  if (const auto known = s.index.find(prefix_of(id))) {
-    ref = {.id = id, .birth = known->birth, .index = known->index, .length = static_cast<std::uint32_t>(page.size())};
+  if (const auto known = s.index.find(prefix_of(id), length)) {
+    ref = {.id = id, .birth = known->birth, .index = known->index, .length = length};
   } else {
     BlockPacker::Placement placed = s.packer.place(format::PackKind::kTree, id, share(to_bytes(page)));
     ref = placed.ref;
@@ -353,19 +353,15 @@ Result<> Writer::suspend() { return state_->flush(); }
 Result<Snapshot> Writer::commit(format::SnapshotBody body) {
   WriterState& s = *state_;
   TRY(s.flush());
+  TRY(s.go_on());
   TRY(s.index.flush(s.session));
+  const format::PackList pack_list = TRY(s.records.finish());
 
   // The reference list: leaves, then the root that names them.
   std::vector<format::Digest> leaves;
-  const auto put_page = [&](const Bytes& page) -> Result<format::Digest> {
-    const format::Digest hash = crypto::sha256(page);
-    const Result<> put = s.vault.store().put(format::list_object(hash), page);
-    // Named by content: one that is there is the same page (check compares them).
-    if (!put && put.error().kind() != ErrorKind::kConflict) TRY(storage::put_or_confirm(s.vault.store(), format::list_object(hash), page));
-    return hash;
-  };
-  for (const Bytes& leaf : format::encode_reference_leaves(s.references)) leaves.push_back(TRY(within(put_page(leaf), "storing the reference list")));
-  const format::Digest root = TRY(within(put_page(format::encode_reference_root(leaves)), "storing the reference list"));
+  for (const Bytes& leaf : format::encode_reference_leaves(s.references))
+    leaves.push_back(TRY(within(packs::put_list_page(s.vault.store(), leaf), "storing the reference list")));
+  const format::Digest root = TRY(within(packs::put_list_page(s.vault.store(), format::encode_reference_root(leaves)), "storing the reference list"));
 
   body.added_plain = s.stats.bytes_new;
   body.added_stored = s.stats.bytes_stored + s.stats.bytes_adopted;
@@ -383,11 +379,11 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
   s.vault.entropy().fill(random);
   crypto::Aead aead;
   format::Commit commit{.session = s.session, .lineage = s.lineage, .sequence = 1, .claimed_time = body.finished, .list_root = root,
-                        .packs = s.records, .runs = s.index.written(), .superseded = s.index.superseded()};
-  if (s.previous) {
-    commit.sequence = s.previous->commit.sequence + 1;
-    commit.previous = s.previous->commit_hash;
-    commit.previous_session = s.previous->session;
+                        .packs = pack_list, .runs = s.index.written(), .superseded = s.index.superseded()};
+  if (const auto& previous = s.past.previous) {
+    commit.sequence = previous->commit.sequence + 1;
+    commit.previous = previous->commit_hash;
+    commit.previous_session = previous->session;
   }
   UnsealedBlock block;
   block.begin(format::BlockType::kSnapshot, snapshot_birth(s.session), table);
@@ -396,11 +392,11 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
   commit.sealed_body = std::move(block.bytes);
 
   const Bytes object = keys::sign_envelope(format::kCommitMagic, s.vault.id(), format::encode_commit(commit), s.vault.keys());
-  if (object.size() > format::kControlObjectBytesMax)
-    return fail(ErrorKind::kInvalid, "this backup has too many packs for one snapshot: back up its parts as sources of their own");
+  TRY(s.go_on());
   TRY(within(storage::put_or_confirm(s.vault.store(), format::snapshot_object(s.session), object), "committing the snapshot"));
 
   remember_last_commit(s.vault, s.lineage, s.session, crypto::sha256(object));
+  Bytes().swap(commit.sealed_body);
   for (Journal& journal : s.adopted_journals) journal.remove();
   s.journal.remove();
   Snapshot snapshot{.session = s.session, .commit_hash = crypto::sha256(object), .signer = s.vault.keys().member, .commit = std::move(commit), .body = std::move(body)};

@@ -126,6 +126,15 @@ TEST(Golden, ReferenceList) {
   expect_golden("reference_list", bytes);   // leaf, root
 }
 
+TEST(Golden, PackPage) {
+  const std::vector<PackRecord> records = {{{{0, 1}, PackKind::kTree, 7}, 900, pattern<32>(3)},
+                                           {{{0, 3}, PackKind::kData, 0}, 33554432, pattern<32>(4)},
+                                           {{{0, 3}, PackKind::kTree, 1}, 70000, pattern<32>(5)}};
+  const Bytes page = encode_pack_page(records);
+  EXPECT_EQ(*decode_pack_page(page), records);
+  expect_golden("pack_page", page);
+}
+
 TEST(Golden, Commit) {
   Commit commit;
   commit.write_features = 1;
@@ -137,7 +146,7 @@ TEST(Golden, Commit) {
   commit.previous_session = {0, 2};
   commit.claimed_time = {1795334400, 123456789};
   commit.list_root = pattern<32>(3);
-  commit.packs = {{{{0, 3}, PackKind::kData, 0}, 33554432, pattern<32>(4)}, {{{0, 3}, PackKind::kTree, 1}, 70000, pattern<32>(5)}};
+  commit.packs = {5000, 140000000000, {pattern<32>(4), pattern<32>(5)}};
   commit.runs = {{{0, 3}, 0, 15000, 620000, pattern<32>(6)}};
   commit.superseded = {{{0, 1}, 0, 100, 20000, pattern<32>(7)}};
   commit.sealed_body = to_bytes(as_bytes("sealed"));

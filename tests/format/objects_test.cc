@@ -299,7 +299,7 @@ TEST(IndexFilter, MissesNothingAndSeldomErrs) {
   EXPECT_TRUE(index_filter_may_contain({}, members[0]));
   EXPECT_EQ(index_filter_pages(0), 0u);
   EXPECT_EQ(index_filter_pages(1), 1u);
-  EXPECT_EQ(index_filter_pages(kIndexEntriesMax), 327'680u);
+  EXPECT_EQ(index_filter_pages(kIndexEntriesMax), 1280u);
 }
 
 TEST(ReferenceList, RoundTripOfManyLeaves) {

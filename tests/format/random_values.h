@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <random>
 #include <set>
 #include <string>
@@ -154,6 +155,17 @@ inline ReferenceSet random_reference_set(Random& random, std::uint64_t births) {
   return set;
 }
 
+inline std::vector<PackRecord> random_pack_records(Random& random, std::uint64_t count_max) {
+  std::map<PackName, PackRecord> records;
+  for (std::uint64_t n = 1 + random.below(count_max); n > 0; --n) {
+    const PackName name = random.pack();
+    records[name] = {name, random.number(kPackBytesMax), random.array<32>()};
+  }
+  std::vector<PackRecord> sorted;
+  for (const auto& [name, record] : records) sorted.push_back(record);
+  return sorted;
+}
+
 inline Claim random_claim(Random& random) {
   return {random.session(), random.one_in(2) ? SessionKind::kWriter : SessionKind::kHold, random.array<32>(), random.time()};
 }
@@ -169,8 +181,10 @@ inline Commit random_commit(Random& random) {
   commit.previous_session = random.session();
   commit.claimed_time = random.time();
   commit.list_root = random.array<32>();
-  for (std::uint64_t n = random.below(6); n > 0; --n)
-    commit.packs.push_back({random.pack(), random.number(kPackBytesMax), random.array<32>()});
+  commit.packs.packs = random.number(3 * kPackPageRecordsMax);
+  commit.packs.bytes = random.number(commit.packs.packs * kPackBytesMax);
+  commit.packs.pages.resize((commit.packs.packs + kPackPageRecordsMax - 1) / kPackPageRecordsMax);
+  for (Digest& page : commit.packs.pages) page = random.array<32>();
   for (auto* runs : {&commit.runs, &commit.superseded})
     for (std::uint64_t n = random.below(4); n > 0; --n)
       runs->push_back({random.session(), random.number32(), random.number(kIndexEntriesMax), random.number(), random.array<32>()});

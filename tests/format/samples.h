@@ -47,6 +47,7 @@ inline std::vector<Sample> samples(Random& random) {
   set.add(random.birth());
   all.push_back({"reference_leaf", encode_reference_leaves(set).front()});
   all.push_back({"reference_root", encode_reference_root({random.array<32>(), random.array<32>(), random.array<32>()})});
+  all.push_back({"pack_page", encode_pack_page(random_pack_records(random, 20))});
   const Commit commit = random_commit(random);
   all.push_back({"envelope", encode_envelope(kCommitMagic, {encode_commit(commit), random.array<16>(), random.array<64>()})});
   all.push_back({"claim", encode_claim(random_claim(random))});

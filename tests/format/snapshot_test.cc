@@ -78,7 +78,10 @@ TEST(Commit, RoundTripAndBreaches) {
   bad = good;
   bad[at_packs] = std::byte{1};
   expect_corrupt(decode_commit(bad), "larger than what follows");
-  bad[at_packs] = bad[at_packs + 1] = bad[at_packs + 2] = std::byte{0xff};
+  bad = good;
+  bad[at_packs + 1] = std::byte{1};   // bytes, but no pack
+  expect_corrupt(decode_commit(bad), "too large");
+  bad[at_packs] = bad[at_packs + 1] = bad[at_packs + 2] = bad[at_packs + 3] = std::byte{0xff};
   expect_corrupt(decode_commit(bad), "too large");
 }
 

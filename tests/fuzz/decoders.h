@@ -5,6 +5,7 @@
 #include "format/index.h"
 #include "format/keyring.h"
 #include "format/pack.h"
+#include "format/pack_list.h"
 #include "format/reference_list.h"
 #include "format/snapshot.h"
 #include "format/tree.h"
@@ -84,6 +85,13 @@ inline bool reference_root(ByteSpan in) {
   const auto leaves = decode_reference_root(in);
   if (!leaves) return false;
   CHECK(equal(encode_reference_root(*leaves), in));
+  return true;
+}
+
+inline bool pack_page(ByteSpan in) {
+  const auto records = decode_pack_page(in);
+  if (!records) return false;
+  CHECK(equal(encode_pack_page(*records), in));
   return true;
 }
 
@@ -213,7 +221,7 @@ inline bool object_name(ByteSpan in) {
 inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {
     {"block_header", block_header}, {"chunk_table", chunk_table}, {"pack_directory", pack_directory},
     {"pack_footer", pack_footer}, {"index_header", index_header}, {"index_page", index_page},
-    {"reference_leaf", reference_leaf}, {"reference_root", reference_root}, {"envelope", envelope},
+    {"reference_leaf", reference_leaf}, {"reference_root", reference_root}, {"pack_page", pack_page}, {"envelope", envelope},
     {"claim", claim}, {"commit", commit}, {"snapshot_body", snapshot_body},
     {"forget", forget}, {"generation", generation}, {"vault_description", vault_description},
     {"roster", roster}, {"key_slot", key_slot}, {"tree_leaf", tree_leaf},

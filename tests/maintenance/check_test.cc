@@ -87,6 +87,8 @@ TEST(Check, SmallMemoryMeansMorePassesAndTheSameAnswer) {
     v.back_up(files);
   }
   EXPECT_TRUE(check(v).findings.empty());
+  for (int i = 0; i < 60; ++i) files[fmt::format("d{}/e{}/f{}/name{}", i % 3, i % 7, i % 2, i)] = std::to_string(i);
+  v.back_up(files, Role::kReader, "host /", 4);
   const CheckReport whole = check(v);
   const CheckReport report = check(v, {.read_data_percent = 100, .memory_bytes = 6000});
   EXPECT_TRUE(report.findings.empty()) << told(report);
@@ -95,13 +97,14 @@ TEST(Check, SmallMemoryMeansMorePassesAndTheSameAnswer) {
   EXPECT_EQ(report.packs_read, whole.packs_read);
   EXPECT_EQ(report.blocks_read, whole.blocks_read);
   EXPECT_EQ(report.list_pages, whole.list_pages);
+  EXPECT_EQ(report.tree_entries, whole.tree_entries);
 
   const std::string pack = "packs/0/7/0";  // of the eighth snapshot
   ASSERT_OK(v.store.remove(pack));
   const CheckReport all_at_once = check(v), in_parts = check(v, {.read_data_percent = 100, .memory_bytes = 6000});
   EXPECT_EQ(told(all_at_once), told(in_parts));
   ASSERT_EQ(in_parts.damage_total, 1u) << told(in_parts);
-  EXPECT_EQ(in_parts.findings[0].snapshots_total, 23u);  // those from the eighth on
+  EXPECT_EQ(in_parts.findings[0].snapshots_total, 24u);  // those from the eighth on
   EXPECT_EQ(in_parts.findings[0].files, std::vector<std::string>{"/f7"});
 }
 
@@ -184,7 +187,7 @@ TEST(Check, NamesTheFilesThatALostDataPackCosts) {
   TestVault v;
   const auto first = v.back_up({{"keep/a", noise(1, 2000)}, {"keep/b", noise(2, 2000)}});
   const auto second = v.back_up({{"keep/a", noise(1, 2000)}, {"keep/b", noise(2, 2000)}, {"more/c", noise(3, 2000)}});
-  const std::string pack = format::pack_object(first.commit.packs.front().name);
+  const std::string pack = format::pack_object(v.packs_of(first).front().name);
   ASSERT_TRUE(pack.starts_with("packs/")) << pack;
   ASSERT_OK(v.store.remove(pack));
   for (const unsigned percent : {0u, 100u}) {
@@ -203,7 +206,7 @@ TEST(Check, OneBadBlockIsNamedAndSoAreItsFiles) {
   Files files;
   for (int i = 0; i < 6; ++i) files[fmt::format("big{}", i)] = noise(static_cast<std::uint64_t>(i), 900'000);
   const auto snapshot = v.back_up(files);
-  const std::string pack = format::pack_object(snapshot.commit.packs.front().name);
+  const std::string pack = format::pack_object(v.packs_of(snapshot).front().name);
   const std::size_t at = v.bytes_of(pack).size() / 2;
   ASSERT_OK(v.store.tamper(pack, [&](Bytes& bytes) { bytes[at] ^= std::byte{1}; }));
   EXPECT_TRUE(check(v, {.read_data_percent = 0}).findings.empty());  // it did not look

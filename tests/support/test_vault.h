@@ -10,6 +10,7 @@
 #include "format/tree.h"
 #include "keys/roster.h"
 #include "keys/slot.h"
+#include "packs/lists.h"
 #include "storage/memory_store.h"
 #include "support/result.h"
 #include "vault/create.h"
@@ -121,6 +122,36 @@ struct TestVault {
     auto ref = writer.put_tree(format::encode_index_page(pages));
     EXPECT_OK(ref);
     return *ref;
+  }
+
+  // What a reader gets back of it, all of it or an error.
+  Result<Files> read_back(const vault::Snapshot& snapshot) {
+    auto opened = TRY(open());
+    auto reader = TRY(vault::ChunkReader::create(*opened, 8u << 20));
+    const auto found = TRY(opened->snapshot(snapshot.session));
+    Files files;
+    if (found.body->root) TRY(read_directory(*reader, *found.body->root, "", files));
+    return files;
+  }
+  Result<> read_directory(vault::ChunkReader& reader, const format::ChunkRef& node, const std::string& prefix, Files& files) {
+    return vault::read_directory(reader, node, [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
+      if (entry.child) return read_directory(reader, *entry.child, prefix + entry.name + "/", files);
+      std::string& content = files[prefix + entry.name];
+      return vault::read_slices(reader, entry, chunks, [&](const format::ChunkRef* ref, const format::Slice& slice) -> Result<> {
+        const auto chunk = TRY(reader.chunk(*ref));
+        content += as_text(chunk.bytes.subspan(slice.offset, slice.length));
+        return {};
+      });
+    });
+  }
+  // The packs that the commit of `snapshot` names.
+  std::vector<format::PackRecord> packs_of(const vault::Snapshot& snapshot) {
+    std::vector<format::PackRecord> all;
+    EXPECT_OK(packs::read_pack_list(store, snapshot.commit.packs, [&](const std::vector<format::PackRecord>& records) -> Result<> {
+      all.insert(all.end(), records.begin(), records.end());
+      return {};
+    }));
+    return all;
   }
 
   std::vector<std::string> objects(std::string_view prefix = "") {

@@ -1,9 +1,10 @@
 // An index run: a sorted list of (chunk id prefix -> place), sealed page by page with the index key.
 //
-//   header (clear, fixed) | sealed filter pages | sealed entry pages
+//   header (clear, fixed) | directory: SHA-256 of every sealed page (clear) | sealed filter pages | sealed entry pages
 //
 // Every page is sealed alone (nonce = page number, counted over both kinds) under a key made for this run from the index key and
-// the header's salt, so a reader opens only the pages that it needs. This layer sees opened pages.
+// the header's salt, so a reader opens only the pages that it needs. A commit names the SHA-256 of header and directory. This layer
+// sees opened pages.
 #pragma once
 
 #include <vector>
@@ -23,8 +24,9 @@ struct IndexEntry {
 inline constexpr std::uint32_t kIndexEntryBytes = 40;        // prefix 16 | generation u32 | slot u32 | sequence<<1|kind u32 | ordinal u16 | index u16 | length u32 | zero u32
 inline constexpr std::uint32_t kIndexPageEntries = 400;      // 16,000 bytes a page
 inline constexpr std::uint32_t kIndexFilterPageBytes = 16384;
-inline constexpr std::uint64_t kIndexEntriesMax = 1ull << 32;
+inline constexpr std::uint64_t kIndexEntriesMax = 1ull << 24;
 inline constexpr std::uint32_t kIndexHeaderBytes = 96;
+inline constexpr std::uint32_t kIndexSealBytes = 16;         // a sealed page is so much longer
 
 struct IndexHeader {
   std::uint8_t suite = 0;
@@ -35,6 +37,13 @@ struct IndexHeader {
   std::uint32_t filter_pages = 0;       // 0: no filter
   bool operator==(const IndexHeader&) const = default;
 };
+
+// Where things lie in a run of at least one entry. Pages are counted over both kinds, filter pages first.
+std::uint32_t index_pages(const IndexHeader& header);
+inline std::uint64_t index_directory_bytes(const IndexHeader& header) { return std::uint64_t{32} * index_pages(header); }
+std::uint32_t index_entries_in_page(const IndexHeader& header, std::uint32_t page);   // 0 for a filter page
+std::uint64_t index_page_offset(const IndexHeader& header, std::uint32_t page);       // page == index_pages(): the end of the run
+std::uint32_t index_page_bytes(const IndexHeader& header, std::uint32_t page);        // sealed
 
 void encode_index_header(const IndexHeader& header, Bytes& out);
 Result<IndexHeader> decode_index_header(ByteSpan bytes);

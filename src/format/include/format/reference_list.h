@@ -16,18 +16,28 @@ namespace coppice::format {
 
 using OrdinalSet = std::array<std::uint64_t, 2>;
 
-// All births of one snapshot: 16 bytes of set per pack, whatever the number of chunks.
+// All births of one snapshot: 32 bytes a pack, whatever the number of chunks. Packs that are new to it gather in a small table and are
+// merged into the sorted rows when they have become an eighth of them. Not thread-safe, not even for readers.
 class ReferenceSet {
  public:
-  void add(const Birth& birth) { packs_[birth.pack][birth.ordinal >> 6 & 1] |= 1ull << (birth.ordinal & 63); }
+  struct Row {
+    PackName pack;
+    OrdinalSet ordinals{};
+    bool operator==(const Row&) const = default;
+  };
+  void add(const Birth& birth);
   void add(const PackName& pack, const OrdinalSet& ordinals);   // an empty set adds nothing
   bool contains(const Birth& birth) const;
-  const std::map<PackName, OrdinalSet>& packs() const { return packs_; }
-  bool operator==(const ReferenceSet&) const = default;
+  const std::vector<Row>& packs() const;                        // ascending
+  bool operator==(const ReferenceSet& other) const { return packs() == other.packs(); }
 
  private:
-  std::map<PackName, OrdinalSet> packs_;
+  OrdinalSet& row(const PackName& pack);
+  void merge() const;
+  mutable std::vector<Row> rows_;
+  mutable std::map<PackName, OrdinalSet> fresh_;                // none of them in rows_
 };
+static_assert(sizeof(ReferenceSet::Row) == 32);
 
 inline constexpr std::uint32_t kListLeafPacksMax = 4096, kListRootLeavesMax = 1u << 18;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "format/ids.h"
+#include "format/pack_list.h"
 #include "format/tree.h"
 #include "foundation/time.h"
 
@@ -38,18 +39,12 @@ struct Claim {
 Bytes encode_claim(const Claim& claim);
 Result<Claim> decode_claim(ByteSpan body);
 
-struct PackRecord {
-  PackName name;                 // may be of an earlier, adopted session of the same writer
-  std::uint64_t bytes = 0;
-  Digest hash{};                 // the pack hash
-  bool operator==(const PackRecord&) const = default;
-};
 struct RunRecord {
   SessionId session;
   std::uint32_t number = 0;
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
-  Digest hash{};                 // SHA-256 of the whole object
+  Digest hash{};                 // SHA-256 of its header and page directory
   auto operator<=>(const RunRecord&) const = default;
 };
 
@@ -63,7 +58,7 @@ struct Commit {
   SessionId previous_session;    // where that one stands (meaningless for the first)
   Timestamp claimed_time;        // the writer's clock
   Digest list_root{};            // reference list: hash of its root page
-  std::vector<PackRecord> packs; // stored by this session, or adopted by it
+  PackList packs;                // stored by this session, or adopted by it
   std::vector<RunRecord> runs;   // index runs made by this session
   std::vector<RunRecord> superseded;   // earlier runs of this writer whose entries are all in `runs` too
   Bytes sealed_body;             // a block (type kSnapshot) whose one chunk is the SnapshotBody
@@ -71,7 +66,7 @@ struct Commit {
 };
 Bytes encode_commit(const Commit& commit);
 Result<Commit> decode_commit(ByteSpan body);
-inline constexpr std::uint32_t kCommitPacksMax = 1u << 16, kCommitRunsMax = 1u << 12;
+inline constexpr std::uint32_t kCommitRunsMax = 1u << 12;
 
 // What only a reader sees.
 struct SnapshotBody {

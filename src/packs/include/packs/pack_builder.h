@@ -8,7 +8,7 @@
 
 #include "format/index.h"
 #include "format/pack.h"
-#include "format/snapshot.h"
+#include "format/pack_list.h"
 
 namespace coppice::packs {
 

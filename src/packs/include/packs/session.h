@@ -2,17 +2,27 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "format/snapshot.h"
 #include "storage/object_store.h"
 
 namespace coppice::packs {
 
-// Claims the first free slot of `generation`: a slot is tried only after the one before it was read and found to be a claim.
-// `make_claim` returns the whole signed object for a slot; `is_claim` judges another's. Durable on return.
-// kCorrupt when a slot holds something that is no claim.
-Result<format::SessionId> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
-                                     const std::function<Bytes(format::SessionId)>& make_claim,
-                                     const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim);
+struct ClaimedSlot {
+  format::SessionId session;
+  std::vector<std::string> notices;   // slots before it that hold no claim, and why
+};
+
+// Claims the first free slot of `generation`: a slot is tried only after the one before it was read. `make_claim` returns the whole
+// signed object for a slot; `is_claim` judges another's. Durable on return.
+//
+// A name is never reused, so whatever stands at a slot takes it for ever: garbage there (damage, or the work of a vandal) is told and
+// passed over, because stopping for it would let one flipped bit stop every writer. kUnavailable and the like: the slot before ours could
+// not be read at all.
+Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
+                               const std::function<Bytes(format::SessionId)>& make_claim,
+                               const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim);
 
 }  // namespace coppice::packs

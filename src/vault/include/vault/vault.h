@@ -29,8 +29,9 @@ struct Snapshot {
   format::Digest commit_hash{};        // SHA-256 of the object; its first hex digits are the snapshot's id
   format::MemberId signer{};
   std::string signer_name;
-  format::Commit commit;
+  format::Commit commit;               // but for its sealed body, which `body` is when our key opens it
   std::optional<format::SnapshotBody> body;   // absent with a writer's key
+  bool forgotten = false;              // a signed forget names it; only snapshots() looks
   std::string id() const;              // 64 hex digits
   std::string short_id() const;        // 12
 };
@@ -48,7 +49,8 @@ struct SnapshotList {
 
 class Vault {
  public:
-  // `store` must outlive the vault. `state_directory`: host-local, 0700, made when missing; empty: nothing is remembered.
+  // `store` must outlive the vault. `state_directory`: host-local, 0700, made when missing; empty: nothing is remembered. One that cannot
+  // be made, read or written is no reason not to read the vault: notices() says so, and only a backup refuses (state_status()).
   static Result<std::unique_ptr<Vault>> open(storage::ObjectStore& store, keys::KeyBundle bundle, std::string state_directory,
                                              const platform::Clock& clock, platform::Entropy& entropy);
 
@@ -60,6 +62,11 @@ class Vault {
   const platform::Clock& clock() const { return clock_; }
   platform::Entropy& entropy() const { return entropy_; }
   const std::string& state_directory() const { return state_directory_; }   // <state>/<vault id>, or empty
+
+  // What a person should know of this opening.
+  const std::vector<std::string>& notices() const { return notices_; }
+  // Why this host's record of the vault cannot be kept, if it cannot.
+  Result<> state_status() const { return state_status_; }
 
   // Whether the roster has revoked our key. kDenied from may_write() then, or with a keeper's key; kUnsupported when the vault
   // has features that a writer must know and this program does not.
@@ -80,6 +87,7 @@ class Vault {
       : store_(store), bundle_(std::move(bundle)), clock_(clock), entropy_(entropy) {}
   Result<> load_description();
   Result<> load_roster();
+  void go_on_without_state(const Error& error);
   Result<> reconcile_keys();
   Result<Snapshot> verify_snapshot(format::SessionId session, ByteSpan object) const;
   Result<format::Forget> verify_forget(format::SessionId session, ByteSpan object) const;
@@ -92,6 +100,8 @@ class Vault {
   format::Roster roster_;
   format::Digest description_hash_{};
   std::string state_directory_;
+  Result<> state_status_;
+  std::vector<std::string> notices_;
   bool revoked_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include "format/reference_list.h"
 #include "format/snapshot.h"
 #include "format/tree.h"
+#include "foundation/cancel.h"
 #include "vault/vault.h"
 
 namespace coppice::vault {
@@ -24,7 +25,8 @@ struct WriterOptions {
   int compression_level = 2;
   bool verify = true;                   // open and compare every block before it leaves
   std::uint64_t memory_bytes = 192ull << 20;
-  std::uint64_t rate_limit = 0;         // bytes a second towards the store; 0: none
+  std::uint64_t rate_limit = 0;         // bytes of packs a second towards the store; 0: none
+  const CancelToken* cancel = nullptr;  // when cancelled, the rate no longer holds and commit() fails with kCancelled; outlives the writer
 };
 
 // The newest snapshot of this lineage by this writer: the base of its next one.
@@ -67,6 +69,9 @@ class Writer {
   format::SessionId session() const;
   // The newest snapshot of this lineage by this writer, if any (verified).
   const std::optional<Snapshot>& previous() const;
+  // False when it refers to packs that the vault has lost: then nothing may be taken over from it unread. Lookups do not find what lay in a
+  // lost pack, so that what is read again is stored again.
+  bool previous_usable() const;
 
   // Data chunks, 1..kChunkBytesMax bytes; `ticket` (a new one) tells later where it is kept. May block while memory is full. One thread
   // (the sequencer) calls put_data.
@@ -80,13 +85,15 @@ class Writer {
   // The first failure of any stage, if there is one; cheap.
   Result<> status() const;
   const WriterStats& stats() const;
-  // What a person should know: a vault that was rolled back, commits that do not verify, index runs that cannot be read.
+  // What a person should know: a vault that was rolled back, packs that are gone, commits that do not verify, index runs that cannot be
+  // read.
   std::vector<std::string> notices() const;
-  // Instead of commit(): stores what is in memory, so that the next session of this writer adopts it. Ends the session.
+  // Instead of commit(), or after one that was cancelled: stores what is in memory, so that the next session of this writer adopts it.
+  // Ends the session.
   Result<> suspend();
 
   // Flushes, stores packs, runs and lists, then the commit: durable and visible on return. `body.root` etc. are the caller's;
-  // added_plain and added_stored are filled in here.
+  // added_plain and added_stored are filled in here. A cancel is heeded until the commit itself is put.
   Result<Snapshot> commit(format::SnapshotBody body);
 
  private:

@@ -1,0 +1,164 @@
+#include "own_past.h"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "last_commit.h"
+#include "packs/lists.h"
+#include "parallel.h"
+
+namespace coppice::vault {
+namespace {
+
+constexpr unsigned kConfirmThreads = 8;
+constexpr std::size_t kNamesTold = 5;
+constexpr std::uint32_t kWriteFeaturesKnown = 0;   // format 1 has none
+
+struct Sum {
+  std::uint64_t packs = 0, bytes = 0;
+  bool operator==(const Sum&) const = default;
+};
+
+// A pack that must be looked for by name.
+struct Suspect {
+  format::PackName name;
+  std::uint64_t bytes = 0;
+  bool live = false;      // a commit that nobody forgot names it
+  bool there = false;
+};
+
+Result<> list_packs(const Vault& vault, const std::function<void(const format::PackName&, std::uint64_t bytes)>& each) {
+  for (const char* prefix : {"packs/", "trees/"})
+    TRY(vault.store().list(prefix, [&](const storage::ObjectInfo& object) -> Result<> {
+      if (const auto name = format::parse_pack_object(object.name)) each(*name, object.size);
+      return {};
+    }));
+  return {};
+}
+
+// The packs of the sessions whose packs the store does not list as the commit sums them up. Nearly always there are none: only a session
+// that adopted packs, or lost some, differs.
+Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past) {
+  std::map<format::SessionId, Sum> listed;
+  TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
+    Sum& sum = listed[name.session];
+    ++sum.packs;
+    sum.bytes += bytes;
+  }));
+  std::vector<Suspect> suspects;
+  for (const OwnPast::Session& session : past.sessions) {
+    if (session.packs.packs == 0 || listed[session.id] == Sum{session.packs.packs, session.packs.bytes}) continue;
+    const Result<> read = packs::read_pack_list(vault.store(), session.packs, [&](const std::vector<format::PackRecord>& records) -> Result<> {
+      for (const format::PackRecord& record : records) suspects.push_back({record.name, record.bytes, !session.forgotten});
+      return {};
+    });
+    if (!read)
+      past.notices.push_back(fmt::format("the packs of {} cannot be looked for: {}", format::snapshot_object(session.id), read.error().message()));
+  }
+  std::ranges::sort(suspects, [](const Suspect& a, const Suspect& b) { return a.name != b.name ? a.name < b.name : a.live > b.live; });
+  const auto same = std::ranges::unique(suspects, {}, &Suspect::name);
+  suspects.erase(same.begin(), same.end());
+  return suspects;
+}
+
+// A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name.
+Result<> find_lost(const Vault& vault, OwnPast& past) {
+  std::vector<Suspect> suspects = TRY(find_suspects(vault, past));
+  if (suspects.empty()) return {};
+  TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
+    const auto it = std::ranges::lower_bound(suspects, name, {}, &Suspect::name);
+    if (it != suspects.end() && it->name == name && it->bytes == bytes) it->there = true;
+  }));
+  std::erase_if(suspects, [](const Suspect& suspect) { return suspect.there; });
+  parallel_for(suspects.size(), kConfirmThreads, [&](std::size_t i) {
+    const Result<std::uint64_t> size = vault.store().size(format::pack_object(suspects[i].name));
+    // A store that does not answer has not said that the pack is gone.
+    suspects[i].there = size ? *size == suspects[i].bytes : size.error().kind() != ErrorKind::kNotFound;
+  });
+  std::string names;
+  std::size_t told = 0, live = 0;
+  for (const Suspect& suspect : suspects) {
+    if (suspect.there) continue;
+    past.lost.push_back(suspect.name);
+    if (!suspect.live) continue;
+    ++live;
+    if (told < kNamesTold) names += (told++ ? ", " : "") + format::pack_object(suspect.name);
+  }
+  if (live > 0)
+    past.notices.push_back(fmt::format("{} pack{} of earlier snapshots {} gone from the vault or cut short: {}{}. What of them the sources still have is "
+                                       "stored again; `coppice check` says what else they cost",
+                                       live, live == 1 ? "" : "s", live == 1 ? "is" : "are", names, live > told ? ", ..." : ""));
+  return {};
+}
+
+void judge_previous(const Vault& vault, OwnPast& past) {
+  if (past.lost.empty() || !past.previous) return;
+  const Result<> read = packs::read_reference_list(vault.store(), past.previous->commit.list_root, [&](const format::ReferenceSet& set) -> Result<> {
+    for (const auto& [pack, blocks] : set.packs())
+      if (past.is_lost(pack)) past.previous_usable = false;
+    return {};
+  });
+  if (!read) past.previous_usable = false;
+}
+
+const Snapshot* newest_in(const SnapshotList& list, const format::MemberId& writer, const format::Digest& lineage) {
+  const Snapshot* newest = nullptr;
+  for (const Snapshot& snapshot : list.snapshots)
+    if (snapshot.signer == writer && snapshot.commit.lineage == lineage && (!newest || snapshot.commit.sequence > newest->commit.sequence)) newest = &snapshot;
+  return newest;
+}
+
+}  // namespace
+
+Result<std::optional<Snapshot>> newest_of(const Vault& vault, const format::Digest& lineage) {
+  SnapshotList list = TRY(vault.snapshots(true));
+  (void)find_last_commit(vault, lineage, list);
+  const Snapshot* newest = newest_in(list, vault.keys().member, lineage);
+  return newest ? std::optional<Snapshot>(*newest) : std::nullopt;
+}
+
+Result<OwnPast> look_back(const Vault& vault, const format::Digest& lineage) {
+  OwnPast past;
+  SnapshotList list = TRY(vault.snapshots(true));
+  if (auto notice = find_last_commit(vault, lineage, list)) past.notices.push_back(std::move(*notice));
+  for (const BadSnapshot& bad : list.bad)
+    if (bad.object.starts_with("snapshots/")) past.notices.push_back(bad.object + ": " + bad.error.message());
+
+  std::vector<format::RunRecord> superseded;
+  for (const Snapshot& snapshot : list.snapshots) {
+    const format::Commit& commit = snapshot.commit;
+    if (const std::uint32_t unknown = commit.write_features & ~kWriteFeaturesKnown)
+      return fail(ErrorKind::kUnsupported,
+                  fmt::format("{}: writing to a vault that holds it takes features (bits {:#x}) that this program (format {}) does not have",
+                              format::snapshot_object(snapshot.session), unknown, format::kFormatVersion));
+    if (snapshot.signer != vault.keys().member) continue;
+    past.sessions.push_back({snapshot.session, commit.packs, snapshot.forgotten});
+    past.runs.insert(past.runs.end(), commit.runs.begin(), commit.runs.end());
+    superseded.insert(superseded.end(), commit.superseded.begin(), commit.superseded.end());
+  }
+  std::ranges::sort(past.sessions, {}, &OwnPast::Session::id);
+  std::ranges::sort(superseded);
+  std::erase_if(past.runs, [&](const format::RunRecord& run) { return std::ranges::binary_search(superseded, run); });
+  if (const Snapshot* previous = newest_in(list, vault.keys().member, lineage)) past.previous = *previous;
+  TRY(within(find_lost(vault, past), "looking for the packs of earlier snapshots"));
+  judge_previous(vault, past);
+  return past;
+}
+
+std::vector<format::PackName> committed_among(const Vault& vault, const OwnPast& past, const std::vector<format::PackName>& names) {
+  std::vector<format::PackName> committed;
+  if (names.empty()) return committed;
+  // A pack is named by its own session or by a later one that adopted it. Where a list cannot be read, a pack may come to be named twice,
+  // which costs nobody anything.
+  for (auto it = std::ranges::lower_bound(past.sessions, names.front().session, {}, &OwnPast::Session::id); it != past.sessions.end(); ++it)
+    (void)packs::read_pack_list(vault.store(), it->packs, [&](const std::vector<format::PackRecord>& records) -> Result<> {
+      for (const format::PackRecord& record : records)
+        if (std::ranges::binary_search(names, record.name)) committed.push_back(record.name);
+      return {};
+    });
+  std::ranges::sort(committed);
+  return committed;
+}
+
+}  // namespace coppice::vault
