@@ -81,8 +81,11 @@ TEST(Derivation, SealedBlocks) {
   Bytes both;
   for (const crypto::Suite suite : {crypto::Suite::kAes256Gcm, crypto::Suite::kChaCha20Poly1305}) {
     crypto::Aead aead;
-    Bytes block;
-    seal_block(*secret, suite, kVault, aead, {.birth = birth, .table = &table, .payload = as_bytes(payload), .random = pattern<32>(0xc0)}, block);
+    UnsealedBlock unsealed;
+    unsealed.begin(format::BlockType::kData, birth, table);
+    append(unsealed.bytes, as_bytes(payload));
+    seal_block(*secret, suite, kVault, aead, pattern<32>(0xc0), unsealed);
+    const Bytes& block = unsealed.bytes;
     // A reader finds the same secret from the other half.
     const auto header = read_block_header(block, birth, format::BlockType::kData);
     ASSERT_OK(header);

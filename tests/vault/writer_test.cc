@@ -25,7 +25,7 @@ double seconds_since(Clock::time_point began) { return std::chrono::duration<dou
 // More than the queues hold, so that put_data waits for the store.
 Result<> put_megabytes(Writer& writer, int count, const CancelToken& cancel) {
   for (int i = 0; i < count && !cancel.cancelled(); ++i)
-    TRY(writer.put_data(to_bytes(as_bytes(noise(static_cast<std::uint64_t>(i), 1u << 20))), std::make_shared<ChunkTicket>()));
+    TRY(writer.put_data(share(to_bytes(as_bytes(noise(static_cast<std::uint64_t>(i), 1u << 20)))), std::make_shared<ChunkTicket>()));
   return {};
 }
 
