@@ -306,10 +306,10 @@ class Bench:
                 self.note(f"{label}: nothing changed", t, runs[t.name])
         if "restore" in parts:
             runs = {t.name: [] for t in tools}
-            for _ in range(n):
+            for i in range(n):
                 for t in tools:
-                    target = self.args.work + "/restored"
-                    shutil.rmtree(target, ignore_errors=True)
+                    # Removed when all have run: ext4 is slow to hand out inodes that were deleted a moment ago.
+                    target = f"{self.args.work}/restored/{i}-{t.name}"
                     os.makedirs(target)
                     warm(t.repo)
                     runs[t.name].append(t.restore(src, target))
