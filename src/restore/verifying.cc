@@ -42,6 +42,17 @@ Result<> EntryWriter::read_back(int fd, const Piece* begin, const Piece* end) {
 }
 
 void EntryWriter::flush_pending() {
+  // Many files in one go: a flush of each would cost a round trip to the device.
+  constexpr std::size_t kFlushedOneByOne = 4;
+  std::vector<dev_t> flushed;   // file systems
+  const auto is_flushed = [&](int fd) {
+    struct stat st {};
+    if (pending_.size() <= kFlushedOneByOne || ::fstat(fd, &st) != 0) return false;
+    if (std::ranges::find(flushed, st.st_dev) != flushed.end()) return true;
+    if (::syncfs(fd) != 0) return false;
+    flushed.push_back(st.st_dev);
+    return true;
+  };
   for (Pending& p : pending_) {
     Record& record = *p.record;
     const bool alone = static_cast<bool>(p.fd);
@@ -51,7 +62,7 @@ void EntryWriter::flush_pending() {
       fd = record.shared->fd.get();  // ours until release_shared()
     }
     // Clean pages can be dropped, so that the bytes come from the device and not from memory.
-    if (::fdatasync(fd) != 0) fail_errno(record, "cannot be written", errno);
+    if (!is_flushed(fd) && ::fdatasync(fd) != 0) fail_errno(record, "cannot be written", errno);
     ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     if (!record.failed)
       if (auto same = read_back(fd, p.begin, p.end); !same)

@@ -28,12 +28,14 @@ if shape == "files":         # COUNT files of words in directories of 1,000, and
     with open(f"{root}/large", "wb") as out:
         for _ in range(count // 80):
             out.write(random.randbytes(1 << 20))
-elif shape == "directories": # COUNT empty directories, all of them after a small file whose group stays open
+elif shape == "directories": # COUNT directories, a small file in every hundredth, so that groups stay open for long
     write("!", b"x")
     for d in range(count):
         if d % 1000 == 0:
             os.mkdir(f"{root}/{d // 1000:03}")
         os.mkdir(f"{root}/{d // 1000:03}/{d % 1000:03}")
+        if d % 100 == 0:
+            write(f"{d // 1000:03}/{d % 1000:03}/file", b"%d" % d)
 elif shape == "names":       # one directory with COUNT names, the two names of a file far apart
     for f in range(count // 2):
         write(f"first-name-of-the-file-{f:06}", b"%012d" % f)
