@@ -49,6 +49,11 @@ static bool is_closed(OpenPack& pack) {
 SealContext::SealContext(const format::VaultId& vault, int compression_level) : zstd(ZSTD_createCCtx()), opener(vault) {
   CHECK(zstd != nullptr);
   CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, compression_level)));
+  if (compression_level == kDefaultCompressionLevel) {
+    // Level 3 with tables that a core's second-level cache holds beside the data: an eighth faster, a hundredth larger.
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 16)));
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 14)));
+  }
 }
 SealContext::~SealContext() { ZSTD_freeCCtx(zstd); }
 
@@ -101,7 +106,12 @@ BlockPacker::Placement BlockPacker::place(format::PackKind kind, const format::C
   PlainBlock& block = *lane.block;
   placed.ref = {.id = id, .birth = block.birth, .index = static_cast<std::uint16_t>(block.chunks.size()), .length = length};
   block.chunks.push_back({.id = id, .length = length});
-  block.parts.push_back(std::move(chunk));
+  // What was read one after the other into one buffer is one part: then nothing has to be gathered.
+  if (SharedBytes* last = block.parts.empty() ? nullptr : &block.parts.back();
+      last && last->owner == chunk.owner && last->bytes.data() + last->bytes.size() == chunk.bytes.data())
+    last->bytes = ByteSpan(last->bytes.data(), last->bytes.size() + chunk.bytes.size());
+  else
+    block.parts.push_back(std::move(chunk));
   block.plain_bytes += length;
   index_.add_recent({.prefix = prefix_of(id), .birth = placed.ref.birth, .index = placed.ref.index, .length = length});
   ++stats_.chunks_new;

@@ -37,7 +37,7 @@ struct PlainBlock {
   format::Birth birth;
   OpenPackPtr pack;
   std::vector<format::ChunkEntry> chunks;
-  std::vector<SharedBytes> parts;             // one per chunk
+  std::vector<SharedBytes> parts;             // the chunks, in order; some may lie in one part
   std::uint32_t plain_bytes = 0;
   std::uint64_t reserved_bytes = 0;       // what the pack was told to expect
 };
@@ -45,7 +45,7 @@ using PlainBlockPtr = std::unique_ptr<PlainBlock>;
 
 struct PackerLimits {
   std::uint64_t data_pack_bytes = 32u << 20;
-  int compression_level = 3;
+  int compression_level = kDefaultCompressionLevel;
   bool verify = true;
 };
 

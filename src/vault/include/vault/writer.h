@@ -20,9 +20,11 @@
 
 namespace coppice::vault {
 
+inline constexpr int kDefaultCompressionLevel = 3;
+
 struct WriterOptions {
   unsigned workers = 0;                 // 0: as many as the machine has cores (within what the memory allows)
-  int compression_level = 2;
+  int compression_level = kDefaultCompressionLevel;
   bool verify = true;                   // open and compare every block before it leaves
   std::uint64_t memory_bytes = 192ull << 20;
   std::uint64_t rate_limit = 0;         // bytes of packs a second towards the store; 0: none
