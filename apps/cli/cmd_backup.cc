@@ -134,7 +134,7 @@ void tell_as_it_happens(const Common& common, capture::BackupOptions& options) {
     options.on_warning = [](const capture::BackupWarning& warning) {
       Json line{{"type", "warning"}};
       if (!warning.path.empty()) put_path(line, "path", warning.path);
-      line["what"] = warning.what;
+      line["message"] = warning.what;
       emit(line);
     };
     options.on_left_out = [](const std::string& path, capture::LeftOut reason) {
@@ -149,7 +149,7 @@ void tell_as_it_happens(const Common& common, capture::BackupOptions& options) {
     };
   }
   options.on_notice = [&common](const std::string& what) {
-    if (common.json) emit(Json{{"type", "notice"}, {"what", what}});
+    if (common.json) emit(Json{{"type", "notice"}, {"message", what}});
     note(fmt::format("coppice: {}\n", what));
   };
 }

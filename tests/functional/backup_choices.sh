@@ -12,7 +12,7 @@ status 0 "$coppice" backup -n "$work/files" -e large -e /src/build --json
 grep -q '"type":"left_out","path":"'"$work"'/files/c/large","reason":"pattern"' "$work/out" || die "a dry run does not name what it leaves out"
 grep -q '"left_out":{"pattern":1}' "$work/out" || die "the summary does not count what was left out"
 grep -q '"vault_free":' "$work/out" || die "the summary does not tell what is free"
-grep -q '"type":"notice","what":"the pattern /src/build matches nothing' "$work/out" || die "a pattern that matches nothing is not told"
+grep -q '"type":"notice","message":"the pattern /src/build matches nothing' "$work/out" || die "a pattern that matches nothing is not told"
 status 0 "$coppice" backup "$work/files" -i 'file-1*' -i /nowhere/ -e file-13
 says "left out:"
 status 0 "$coppice" ls -R "latest:$work/files"
