@@ -263,7 +263,7 @@ def large_files(path, megabytes):
 
 def upgrade_in_place(old, new, work):
     """`work` becomes `new`; files that are the same keep their inode and times."""
-    sh("rsync", "-a", "--checksum", "--delete", new + "/", work + "/")
+    sh("rsync", "-rlpgoD", "--checksum", "--delete", new + "/", work + "/")
 
 
 class Bench:
