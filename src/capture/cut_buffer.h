@@ -1,4 +1,4 @@
-// Where the content of files is read into and cut from. Chunks share the buffer that they were read into, so nothing is copied but
+// Where the content of large files is read into and cut from. Chunks share the buffer that they were read into, so nothing is copied but
 // what was not decided yet when a buffer is full. Successive files go on in the same buffer: what waits in the pipeline holds
 // little more memory than its own bytes. One thread.
 #pragma once
@@ -14,7 +14,7 @@ namespace coppice::capture {
 
 class CutBuffer {
  public:
-  static constexpr std::size_t kBufferBytes = 8u << 20, kReadBytes = 1u << 20;
+  static constexpr std::size_t kBufferBytes = 4u << 20, kReadBytes = 1u << 20;
   static_assert(kBufferBytes >= vault::kCutBytesMax + 2 * kReadBytes);
 
   // Where the next bytes go: kReadBytes or more.

@@ -27,12 +27,12 @@ void FileTaker::describe(const struct statx& status, int fd, int dir_fd, const s
 }
 
 Result<> FileTaker::flush_group() {
-  if (group_.pending().empty()) return {};
-  return writer_.put_data(group_.take(group_.pending().size()), std::exchange(group_ticket_, nullptr));
+  if (group_.empty()) return {};
+  return writer_.put_data(vault::share(std::exchange(group_, {})), std::exchange(group_ticket_, nullptr));
 }
 
 Result<> FileTaker::end_directory() {
-  if (group_.pending().size() >= vault::kGroupBytesMin) return flush_group();
+  if (group_.size() >= vault::kGroupBytesMin) return flush_group();
   return {};
 }
 
@@ -85,9 +85,11 @@ void FileTaker::forget(std::map<Object, Linked>::iterator which) {
 }
 
 Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems) {
-  if (group_.pending().size() + item.status.stx_size > vault::kGroupBytesMax) TRY(flush_group());
-  const std::size_t at = group_.pending().size();
-  const MutableByteSpan into = group_.room().first(vault::kSmallFileBytesMax);
+  if (group_.size() + item.status.stx_size > vault::kGroupBytesMax) TRY(flush_group());
+  if (group_.capacity() == 0) group_.reserve(vault::kGroupBytesMax + vault::kSmallFileBytesMax);
+  const std::size_t at = group_.size();
+  group_.resize(at + vault::kSmallFileBytesMax);
+  const MutableByteSpan into = MutableByteSpan(group_).subspan(at);
   Result<SmallFile> file = read_small_file(dir_fd, item.name.c_str(), item.status, into, item.fetched ? Residence::kFetched : Residence::kAsFound);
   if (file) read_ahead_.saw(file->cold);
   if (file && file->changed && file->status.stx_size < vault::kSmallFileBytesMax) {
@@ -95,6 +97,7 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
     file = read_small_file(dir_fd, item.name.c_str(), again, into);
   }
   if (!file) {
+    group_.resize(at);
     if (const std::optional<Taking> why = lost(file.error())) return why;
     describe(item.status, -1, dir_fd, item.name, entry, problems);
     entry.size = 0;
@@ -102,21 +105,23 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
     problems.push_back(told(file.error()));
     return Taking::kTaken;
   }
-  if (file->status.stx_size >= vault::kSmallFileBytesMax) return std::nullopt;
+  if (file->status.stx_size >= vault::kSmallFileBytesMax) {
+    group_.resize(at);
+    return std::nullopt;
+  }
   describe(file->status, file->fd.get(), dir_fd, item.name, entry, problems);
   if (file->changed) {
     entry.marks |= format::kMarkChangedWhileRead;
     problems.push_back("changed while it was read; what was read last is stored");
   }
   entry.size = file->bytes;
-  group_.filled(file->bytes);
+  group_.resize(at + file->bytes);
   bytes_read_ += file->bytes;
   progress_.bytes.fetch_add(file->bytes, std::memory_order_relaxed);
   if (file->bytes == 0) return Taking::kTaken;
   if (!group_ticket_) group_ticket_ = std::make_shared<vault::ChunkTicket>();
   content.parts.push_back({.ticket = group_ticket_, .offset = static_cast<std::uint32_t>(at), .length = file->bytes});
-  const ByteSpan group = group_.pending();
-  if (group.size() >= vault::kGroupBytesMax || cutter_.group_ends_after(group.subspan(at), group.size())) TRY(flush_group());
+  if (group_.size() >= vault::kGroupBytesMax || cutter_.group_ends_after(ByteSpan(group_).subspan(at), group_.size())) TRY(flush_group());
   return Taking::kTaken;
 }
 

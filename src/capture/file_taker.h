@@ -63,8 +63,8 @@ class FileTaker {
   ReadAhead& read_ahead_;
   BackupProgress& progress_;
   const CancelToken& cancel_;
-  CutBuffer buffer_;    // of large files
-  CutBuffer group_;     // what is pending is the group in the making
+  CutBuffer buffer_;
+  Bytes group_;
   vault::ChunkTicketPtr group_ticket_;
   // Hard links: content is read at the first name and remembered until the last; forgetting, the oldest first, costs reading again.
   std::map<Object, Linked> linked_;

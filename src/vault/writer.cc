@@ -279,9 +279,9 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
 
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it. The
-  // chunks that wait for anybody keep alive the buffers of 8 MiB that they were read into. Packs take the rest: one being filled, one
+  // chunks that wait for anybody keep alive the buffers of 4 MiB that they were read into. Packs take the rest: one being filled, one
   // waiting, one being stored, two buffers kept.
-  constexpr std::uint64_t kWorkerBytes = 18u << 20, kWaitingBytes = 48u << 20;
+  constexpr std::uint64_t kWorkerBytes = 18u << 20, kWaitingBytes = 40u << 20;
   unsigned workers = options.workers ? options.workers : cores;
   workers = std::clamp<unsigned>(static_cast<unsigned>(options.memory_bytes / 2 / kWorkerBytes), 1, workers);
   const IndexLimits index = IndexLimits::within(options.memory_bytes);
