@@ -49,6 +49,7 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 // Adds the options of Common. kNone: a command that opens no vault.
 enum class Access { kNone, kStore, kVault };
 void add_common_options(Cli& cli, CLI::App* command, Access access);
+void add_config_option(Cli& cli, CLI::App* command);  // part of the above, but for kNone
 void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter);
 inline constexpr const char* kSnapshotHelp = "SNAP[:/PATH]: an id's first digits (four or more), 'latest' or @TIME";
 // What a value must be: a breach is a usage error, told before anything is opened.

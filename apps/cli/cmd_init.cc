@@ -40,7 +40,7 @@ int run_init(const Common& common, const InitOptions& options, const CLI::App* c
   const auto environment = tasks::process_environment();
   auto places = tasks::find_places(environment, is_root());
   if (!places) return report(common, places.error());
-  auto location = tasks::choose_vault(common.access.vault, environment, *places);
+  auto location = tasks::choose_vault(common.access.vault, common.access.config, environment, *places);
   if (!location) {
     report(common, location.error(), "say where the new vault shall be: coppice init --vault /path/to/new/vault");
     return kUsage;

@@ -95,6 +95,7 @@ CLI::Validator is_label() {
 void add_common_options(Cli& cli, CLI::App* command, Access access) {
   Common& common = cli.common;
   if (access != Access::kNone) {
+    add_config_option(cli, command);
     command
         ->add_option("-V,--vault", common.access.vault,
                      "The vault's directory (else COPPICE_VAULT, else the configuration's)")
@@ -128,6 +129,14 @@ void add_common_options(Cli& cli, CLI::App* command, Access access) {
       ->type_name("SIZE");
   command->add_flag("--json", common.json, "Write JSON, one object a line, to standard output");
   command->add_flag("-q,--quiet", common.quiet, "Show no progress and no remarks");
+}
+
+void add_config_option(Cli& cli, CLI::App* command) {
+  command
+      ->add_option("--config", cli.common.access.config,
+                   "The configuration (else COPPICE_CONFIG, else coppice.toml in /etc/coppice or ~/.config/coppice)")
+      ->type_name("FILE")
+      ->group("Vault");
 }
 
 void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter) {

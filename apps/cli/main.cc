@@ -54,7 +54,7 @@ std::string first_words() {
   std::string text = "Coppice " COPPICE_VERSION ": encrypted, deduplicated, verified backups of this host.\n\n";
   const auto environment = tasks::process_environment();
   const auto places = tasks::find_places(environment, is_root());
-  const auto vault = places ? tasks::choose_vault("", environment, *places) : std::unexpected(places.error());
+  const auto vault = places ? tasks::choose_vault("", "", environment, *places) : std::unexpected(places.error());
   if (vault) {
     text += fmt::format("The vault is {}.\n\n", shown(*vault));
   } else {

@@ -1,8 +1,3 @@
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
-
 #include "tasks/places.h"
 
 #include <fmt/format.h>
@@ -54,44 +49,36 @@ Result<Places> find_places(const Environment& environment, bool is_root) {
   return places;
 }
 
-Result<Configuration> parse_configuration(std::string_view text) {
-  Configuration configuration;
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    return fail(ErrorKind::kInvalid,
-                fmt::format("line {}: {}", parsed.error().source().begin.line, parsed.error().description()));
+Result<ReadConfiguration> read_configuration(const std::string& option, const Environment& environment,
+                                             const Places& places) {
+  std::string named = option;
+  if (named.empty()) named = environment("COPPICE_CONFIG").value_or("");
+  ReadConfiguration configuration;
+  configuration.file = TRY(absolute_path(named.empty() ? places.config_file() : named));
+  auto bytes = platform::read_file(configuration.file, kConfigurationBytesMax);
+  if (!bytes) {
+    if (bytes.error().kind() == ErrorKind::kNotFound && named.empty()) return configuration;
+    return std::unexpected(std::move(bytes).error().within("reading the configuration"));
   }
-  for (const auto& [key, value] : parsed.table()) {
-    if (key.str() != "vault") {
-      return fail(ErrorKind::kInvalid,
-                  fmt::format("line {}: there is no setting '{}' (known: vault)", key.source().begin.line, key.str()));
-    }
-    const auto vault = value.value<std::string>();
-    if (!vault || vault->empty() || vault->front() != '/') {
-      return fail(ErrorKind::kInvalid,
-                  fmt::format("line {}: vault must be an absolute path in quotes", value.source().begin.line));
-    }
-    configuration.vault = *vault;
-  }
+  configuration.content = TRY(policy::parse_configuration(as_text(*bytes), configuration.file));
   return configuration;
 }
 
-Result<Configuration> read_configuration(const std::string& path) {
-  auto bytes = platform::read_file(path, kConfigurationBytesMax);
-  if (!bytes) {
-    if (bytes.error().kind() == ErrorKind::kNotFound) return Configuration{};
-    return std::unexpected(std::move(bytes).error());
-  }
-  return within(parse_configuration(as_text(*bytes)), path);
-}
-
-Result<std::string> choose_vault(const std::string& option, const Environment& environment, const Places& places) {
+Result<std::string> choose_vault(const std::string& option, const std::string& config_option,
+                                 const Environment& environment, const Places& places) {
   if (!option.empty()) return absolute_path(option);
   if (const auto set = environment("COPPICE_VAULT"); set && !set->empty()) return absolute_path(*set);
-  Configuration configuration = TRY(read_configuration(places.config_file()));
-  if (!configuration.vault.empty()) return configuration.vault;
-  return fail(ErrorKind::kNotFound,
-              "no vault is named: not by --vault, nor COPPICE_VAULT, nor " + places.config_file());
+  const ReadConfiguration configuration = TRY(read_configuration(config_option, environment, places));
+  if (!configuration.content.vault.empty()) return configuration.content.vault;
+  return fail(ErrorKind::kNotFound, "no vault is named: not by --vault, nor COPPICE_VAULT, nor " + configuration.file);
+}
+
+Result<std::string> choose_plan_vault(const std::string& option, const ReadConfiguration& configuration,
+                                      const Environment& environment) {
+  if (!option.empty()) return absolute_path(option);
+  if (!configuration.content.vault.empty()) return configuration.content.vault;
+  if (const auto set = environment("COPPICE_VAULT"); set && !set->empty()) return absolute_path(*set);
+  return fail(ErrorKind::kNotFound, "no vault is named: not by --vault, nor " + configuration.file + ", nor COPPICE_VAULT");
 }
 
 Result<std::string> absolute_path(const std::string& path) {

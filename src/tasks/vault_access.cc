@@ -295,7 +295,7 @@ Result<keys::RecoverySheet> ask_recovery_sheet(const keys::TrustAnchor& claimed)
 Result<OpenedVault> open_store(const AccessOptions& options, const Environment& environment, bool is_root) {
   OpenedVault opened;
   opened.places = TRY(find_places(environment, is_root));
-  opened.location = TRY(choose_vault(options.vault, environment, opened.places));
+  opened.location = TRY(choose_vault(options.vault, options.config, environment, opened.places));
   auto store = storage::open_directory_store(opened.location);
   if (!store) {
     if (store.error().kind() == ErrorKind::kNotFound)

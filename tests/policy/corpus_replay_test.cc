@@ -5,7 +5,7 @@
 namespace coppice::policy {
 namespace {
 
-TEST(CorpusReplay, EveryPatternFileAgainstItsPath) { testing::replay(fuzz::kDecoders); }
+TEST(CorpusReplay, PatternFilesConfigurationsAndCalendars) { testing::replay(fuzz::kDecoders); }
 
 }  // namespace
 }  // namespace coppice::policy

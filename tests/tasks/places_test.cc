@@ -49,30 +49,40 @@ TEST(Places, OwnVariablesReplaceEither) {
   EXPECT_FALSE(find_places(of({}), false)) << "nothing says where a user's things are";
 }
 
-TEST(Places, TheConfigurationIsStrict) {
-  const auto good = parse_configuration("# comment\nvault = \"/srv/vault\"\n");
-  ASSERT_OK(good);
-  EXPECT_EQ(good->vault, "/srv/vault");
-  ASSERT_OK(parse_configuration(""));
-  for (const char* bad : {"valt = \"/srv/vault\"", "vault = 3", "vault = \"relative\"", "vault = \"\"",
-                          "vault = ", "vault = \"/a\"\nvault = \"/b\""}) {
-    const auto parsed = parse_configuration(bad);
-    ASSERT_FALSE(parsed) << bad;
-    EXPECT_EQ(parsed.error().kind(), ErrorKind::kInvalid);
-    EXPECT_NE(parsed.error().message().find("line "), std::string::npos) << parsed.error().message();
-  }
+TEST(Places, TheConfigurationIsTheNamedOneElseTheUsual) {
+  const testing::TempDirectory directory;
+  const Places places{.config_directory = directory.path(), .state_directory = directory.path()};
+  const auto none = read_configuration("", of({}), places);
+  ASSERT_OK(none);
+  EXPECT_TRUE(none->content.vault.empty()) << "nobody named the one that is missing";
+  EXPECT_EQ(none->file, places.config_file());
+  const std::string other = directory.path() + "/other.toml";
+  EXPECT_FAILS(read_configuration(other, of({}), places), kNotFound);
+  EXPECT_FAILS(read_configuration("", of({{"COPPICE_CONFIG", other}}), places), kNotFound);
+  std::ofstream(other) << "vault = \"/other\"\n";
+  std::ofstream(places.config_file()) << "\nvalt = \"/usual\"\n";
+  EXPECT_EQ(read_configuration(other, of({{"COPPICE_CONFIG", "/x"}}), places)->content.vault, "/other");
+  EXPECT_EQ(read_configuration("", of({{"COPPICE_CONFIG", other}}), places)->content.vault, "/other");
+  const auto wrong = read_configuration("", of({}), places);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().kind(), ErrorKind::kInvalid);
+  EXPECT_TRUE(wrong.error().message().starts_with(places.config_file() + ":2: ")) << wrong.error().message();
 }
 
 TEST(Places, TheVaultIsTheOptionsElseTheEnvironmentsElseTheConfigurations) {
   const testing::TempDirectory directory;
-  Places places{.config_directory = directory.path(), .state_directory = directory.path()};
-  const auto none = choose_vault("", of({}), places);
-  ASSERT_FALSE(none);
-  EXPECT_EQ(none.error().kind(), ErrorKind::kNotFound);
+  const Places places{.config_directory = directory.path(), .state_directory = directory.path()};
+  EXPECT_FAILS(choose_vault("", "", of({}), places), kNotFound);
   std::ofstream(places.config_file()) << "vault = \"/configured\"\n";
-  EXPECT_EQ(*choose_vault("", of({}), places), "/configured");
-  EXPECT_EQ(*choose_vault("", of({{"COPPICE_VAULT", "/set"}}), places), "/set");
-  EXPECT_EQ(*choose_vault("/said/", of({{"COPPICE_VAULT", "/set"}}), places), "/said");
+  EXPECT_EQ(*choose_vault("", "", of({}), places), "/configured");
+  EXPECT_EQ(*choose_vault("", "", of({{"COPPICE_VAULT", "/set"}}), places), "/set");
+  EXPECT_EQ(*choose_vault("/said/", "", of({{"COPPICE_VAULT", "/set"}}), places), "/said");
+  // A plan is about the vault of its configuration, wherever the shell that runs it is at home.
+  const auto configuration = *read_configuration("", of({}), places);
+  EXPECT_EQ(*choose_plan_vault("", configuration, of({{"COPPICE_VAULT", "/set"}})), "/configured");
+  EXPECT_EQ(*choose_plan_vault("/said", configuration, of({})), "/said");
+  EXPECT_EQ(*choose_plan_vault("", {}, of({{"COPPICE_VAULT", "/set"}})), "/set");
+  EXPECT_FAILS(choose_plan_vault("", {}, of({})), kNotFound);
 }
 
 TEST(Places, PathsBecomeAbsoluteAndSymlinksStay) {

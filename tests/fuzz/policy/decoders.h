@@ -1,11 +1,14 @@
-// Patterns and the paths that they meet: the lines of an exclude file up to the first NUL, then a path.
+// Patterns and the paths that they meet: the lines of an exclude file up to the first NUL, then a path. Configurations and
+// calendar events: what is accepted means the same when it is written anew, and a next event is later.
 #pragma once
 
 #include <string>
 
 #include "foundation/check.h"
 #include "fuzz/named_decoder.h"
+#include "policy/calendar.h"
 #include "policy/patterns.h"
+#include "policy/plan.h"
 
 namespace coppice::policy::fuzz {
 
@@ -27,6 +30,39 @@ inline bool patterns(ByteSpan in) {
   return true;
 }
 
-inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {{"patterns", patterns}};
+inline void look_at(const Calendar& event) {
+  const auto again = Calendar::parse(event.systemd_form());
+  CHECK(again && *again == event);
+  constexpr Timestamp kNow{.seconds = 1'795'305'600};
+  const auto next = event.next(kNow, TimeZone()), previous = event.previous(kNow, TimeZone());
+  CHECK(next || previous);
+  CHECK(!next || (*next > kNow && event.previous(*next, TimeZone()) == next));
+  CHECK(!previous || (*previous <= kNow && event.next(*previous, TimeZone()) == next));
+}
+
+inline bool calendar(ByteSpan in) {
+  const auto event = Calendar::parse(as_text(in));
+  if (!event) return false;
+  look_at(*event);
+  return true;
+}
+
+inline bool configuration(ByteSpan in) {
+  const auto parsed = parse_configuration(as_text(in), "coppice.toml");
+  if (!parsed) {
+    CHECK(parsed.error().message().starts_with("coppice.toml:"));
+    return false;
+  }
+  for (const Plan& plan : parsed->plans) {
+    CHECK(!plan.name.empty() && plan.name.size() <= kPlanNameBytesMax && plan.name.find('/') == std::string::npos);
+    CHECK(!plan.sources.empty() && parsed->find(plan.name) == &plan);
+    if (plan.schedule) look_at(*plan.schedule);
+    for (const Hook& hook : plan.before) CHECK(!hook.argv.empty() && hook.timeout.count() > 0);
+  }
+  return true;
+}
+
+inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {
+    {"patterns", patterns}, {"calendar", calendar}, {"configuration", configuration}};
 
 }  // namespace coppice::policy::fuzz

@@ -26,7 +26,7 @@ struct Hook {
 std::string render_hook(const Hook& hook);  // for people: the words, quoted where needed; of a shell hook its text
 
 struct Plan {
-  std::string name;  // letters, digits, '.', '_', '-' (not first), UTF-8; at most kPlanNameBytesMax: safe as a file name
+  std::string name;  // of letters, digits, '.', '_' and '-', at most kPlanNameBytesMax bytes: safe as a file's name
   std::size_t line = 0;              // where it begins in the configuration
   std::vector<std::string> sources;  // absolute paths, at least one
   std::vector<std::string> includes, excludes;  // gitignore syntax, valid
@@ -43,9 +43,9 @@ struct Plan {
   std::uint64_t limit_rate = 0;      // bytes a second into the vault; 0: no limit
   std::optional<int> compression;    // zstd level, 1 to 19
   bool verify = true;                // open every block again before it is stored
-  std::uint64_t memory_bytes = 0;    // 0: the default ceiling
+  std::uint64_t memory_bytes = 0;    // the ceiling; 0: the default one
 };
-inline constexpr std::size_t kPlanNameBytesMax = 64;
+inline constexpr std::size_t kPlanNameBytesMax = 48;
 
 struct Configuration {
   std::string vault;  // absolute path; empty: not set

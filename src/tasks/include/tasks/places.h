@@ -7,6 +7,7 @@
 #include <string>
 
 #include "foundation/result.h"
+#include "policy/plan.h"
 
 namespace coppice::tasks {
 
@@ -24,15 +25,23 @@ struct Places {
 };
 Result<Places> find_places(const Environment& environment, bool is_root);
 
-struct Configuration {
-  std::string vault;  // empty: not set
+// The configuration: the file that was named (`option`, else COPPICE_CONFIG), else the one of `places`. Of a missing file
+// that nobody named: an empty configuration. kInvalid names file and line.
+struct ReadConfiguration {
+  std::string file;  // absolute path
+  policy::Configuration content;
 };
-// Of a missing file: an empty configuration. An unknown setting is kInvalid: a misspelt one must not be passed over.
-Result<Configuration> read_configuration(const std::string& path);
-Result<Configuration> parse_configuration(std::string_view text);
+Result<ReadConfiguration> read_configuration(const std::string& option, const Environment& environment,
+                                             const Places& places);
 
-// The vault's location: the option, else COPPICE_VAULT, else the configuration's. kNotFound says how to make one.
-Result<std::string> choose_vault(const std::string& option, const Environment& environment, const Places& places);
+// The vault's location: the option, else COPPICE_VAULT, else the configuration's (its file as above). kNotFound says how
+// to make one.
+Result<std::string> choose_vault(const std::string& option, const std::string& config_option,
+                                 const Environment& environment, const Places& places);
+// The vault of plans: the option, else their configuration's, else COPPICE_VAULT. A shell's own vault must not draw the
+// runs of a configuration away from the vault that it names.
+Result<std::string> choose_plan_vault(const std::string& option, const ReadConfiguration& configuration,
+                                      const Environment& environment);
 
 // `path` from the working directory, without "." and doubled slashes; symlinks stay.
 Result<std::string> absolute_path(const std::string& path);

@@ -6,11 +6,11 @@
 #include <string_view>
 
 #include "foundation/result.h"
+#include "foundation/size.h"
 
 namespace coppice::tasks {
 
-// "4096", "256K", "256M", "1G", "2T" (times 1024), also "256MiB"; "256MB" counts in thousands. Case does not matter.
-Result<std::uint64_t> parse_size(std::string_view text);
+using coppice::parse_size;
 std::string render_size(std::uint64_t bytes);  // "1.32 GB", "46.1 MB", "532 B": three digits, units of 1000
 std::string render_count(std::uint64_t n);     // "78,611"
 std::string render_seconds(double seconds);    // "2.3 s", "4 min 12 s", "3 h 20 min"

@@ -18,6 +18,7 @@ namespace coppice::tasks {
 
 struct AccessOptions {
   std::string vault;     // location as given, or empty
+  std::string config;    // the configuration that names it else; empty: the one of COPPICE_CONFIG or of the places
   std::string key_file;  // a key file or an identity file
   std::optional<std::string> recovery_sheet;  // a file; "-": standard input; empty: the words are asked for
   std::string passphrase_file;
