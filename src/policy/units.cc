@@ -1,0 +1,240 @@
+#include "policy/units.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace coppice::policy {
+
+namespace {
+constexpr std::string_view kCronPlans = "# plans: ";
+
+// `inner` is `outer`, or lies in it.
+bool lies_in(std::string_view inner, std::string_view outer) {
+  while (outer.size() > 1 && outer.back() == '/') outer.remove_suffix(1);
+  if (outer == "/") return true;
+  return inner.starts_with(outer) && (inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+bool touch(std::string_view a, std::string_view b) { return lies_in(a, b) || lies_in(b, a); }
+
+bool is_plain(unsigned char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c >= 0x80 ||
+         std::string_view("-_./=:,+@").find(static_cast<char>(c)) != std::string_view::npos;
+}
+// A word of a unit file. What is special in any kind of line is written as its code; % and, in a command, $ are doubled.
+std::string unit_word(std::string_view text, bool command = false) {
+  if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
+  std::string word = "\"";
+  for (const char c : text) {
+    if (c == '%' || (command && c == '$')) word += c;
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\' || byte < 0x20 || byte == 0x7f)
+      word += fmt::format("\\x{:02x}", byte);
+    else
+      word += c;
+  }
+  return word + "\"";
+}
+// A word for the shell that cron starts; cron itself reads % as a line's end.
+std::string shell_word(std::string_view text) {
+  if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
+  std::string word = "'";
+  for (const char c : text) {
+    if (c == '\'')
+      word += "'\\''";
+    else if (c == '%')
+      word += "\\%";
+    else
+      word += c;
+  }
+  return word + "'";
+}
+
+std::string run_line(const Plan& plan, const UnitFacts& facts) {
+  return fmt::format("{} plan run --quiet --config {} {}", unit_word(facts.program, true), unit_word(facts.config_file, true),
+                     plan.name);
+}
+
+class Service {
+ public:
+  Service(const Plan& plan, const UnitFacts& facts) : plan_(plan), facts_(facts) {
+    sources_ = plan.sources;
+    sources_.insert(sources_.end(), facts.real_sources.begin(), facts.real_sources.end());
+    used_ = {facts.program, facts.config_file, facts.vault, facts.state_directory, facts.log_directory};
+    used_.insert(used_.end(), plan.exclude_files.begin(), plan.exclude_files.end());
+    hooks_ = !plan.before.empty() || !plan.after.empty();
+  }
+
+  std::string render() {
+    head();
+    if (hooks_)
+      around_hooks();
+    else
+      sandbox();
+    return std::move(text_);
+  }
+
+ private:
+  void line(std::string_view text) { text_.append(text).append("\n"); }
+  void yes(std::string_view setting) { line(fmt::format("{}=yes", setting)); }
+  bool sources_touch(std::string_view path) const {
+    return std::any_of(sources_.begin(), sources_.end(), [&](const auto& source) { return touch(source, path); });
+  }
+  bool used_in(std::string_view path) const {
+    return std::any_of(used_.begin(), used_.end(), [&](const auto& used) { return lies_in(used, path); });
+  }
+
+  void head() {
+    line(kWrittenByInstall);
+    line(fmt::format("# 'coppice plan uninstall {}' removes it. Change the plan in {}, then install it anew.", plan_.name,
+                     facts_.config_file));
+    line("[Unit]");
+    line(fmt::format("Description=Coppice backup, plan {}", plan_.name));
+    line("Documentation=man:coppice(1)");
+    if (!facts_.vault.empty()) line("RequiresMountsFor=" + unit_word(facts_.vault));
+    line("");
+    line("[Service]");
+    line("Type=oneshot");
+    line("ExecStart=" + run_line(plan_, facts_));
+    line("# Done, with warnings: the log and 'coppice status' tell them.");
+    line("SuccessExitStatus=3");
+    line("# A run that is stopped stores what it has in memory; the next one goes on from there.");
+    line("TimeoutStopSec=5min");
+    for (const auto& [name, value] : facts_.environment) line("Environment=" + unit_word(name + "=" + value));
+    line("Nice=10");
+    line("IOSchedulingPriority=7");
+    line("UMask=0077");
+    line("");
+  }
+
+  // Neither mounts nor devices are changed here: hooks may mount, take snapshots of volumes, talk to data bases.
+  void around_hooks() {
+    line("# Hooks need what they need: only what no hook should do is taken away.");
+    line("CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_BOOT CAP_SYS_TIME CAP_SYS_RAWIO CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_BPF");
+    for (const char* setting : {"NoNewPrivileges", "LockPersonality", "ProtectHostname", "RestrictRealtime"}) yes(setting);
+    line("SystemCallArchitectures=native");
+  }
+
+  void sandbox() {
+    std::string capabilities = "CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_ADMIN";
+    line("# To read every file; to leave access times alone; to read trusted extended attributes.");
+    if (facts_.foreign_owner) {
+      text_.insert(text_.size() - 1, " And to write where another user owns the place.");
+      capabilities += " CAP_DAC_OVERRIDE";
+    }
+    line("CapabilityBoundingSet=" + capabilities);
+    line("NoNewPrivileges=yes");
+    line("");
+    write_places();
+    // What follows is left out where it would hide a part of a source, or mount something over it.
+    if (!touches("/tmp") && !touches("/var/tmp")) yes("PrivateTmp");
+    if (!touches("/home") && !touches("/root") && !touches("/run/user")) line("ProtectHome=yes");
+    if (!sources_touch("/usr/lib/modules") && !sources_touch("/lib/modules")) yes("ProtectKernelModules");
+    if (std::none_of(sources_.begin(), sources_.end(), [](const auto& source) { return lies_in(source, "/dev"); })) {
+      yes("PrivateDevices");
+      yes("ProtectClock");
+    }
+    for (const char* setting : {"PrivateNetwork", "ProtectHostname", "ProtectKernelTunables", "ProtectKernelLogs",
+                                "ProtectControlGroups", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
+                                "LockPersonality", "MemoryDenyWriteExecute"})
+      yes(setting);
+    line("ProtectProc=invisible");
+    line("RestrictAddressFamilies=AF_UNIX");
+    line("IPAddressDeny=any");
+    line("KeyringMode=private");
+    line("SystemCallArchitectures=native");
+    line("SystemCallFilter=@system-service");
+    line("SystemCallFilter=~@privileged @resources");
+    line("SystemCallErrorNumber=EPERM");
+  }
+
+  bool touches(std::string_view path) const { return sources_touch(path) || used_in(path); }
+
+  void write_places() {
+    // Each place that may be written to becomes a mount of its own, which one-file-system takes for another file system.
+    // The vault and the state are never backed up; the log's directory may be.
+    const bool log_would_go = plan_.one_file_system && std::any_of(sources_.begin(), sources_.end(), [&](const auto& source) {
+                                return lies_in(facts_.log_directory, source);
+                              });
+    if (log_would_go) {
+      line("# No ProtectSystem: it would make the log's directory a mount of its own, which one-file-system leaves out.");
+      return;
+    }
+    line("ProtectSystem=strict");
+    for (const std::string& path : {facts_.vault, facts_.state_directory, facts_.log_directory})
+      if (!path.empty()) line("ReadWritePaths=" + unit_word("-" + path));
+  }
+
+  const Plan& plan_;
+  const UnitFacts& facts_;
+  std::vector<std::string> sources_, used_;
+  bool hooks_ = false;
+  std::string text_;
+};
+}  // namespace
+
+std::string unit_name(std::string_view plan) {
+  std::string name = "coppice-plan-";
+  for (const char c : plan) {
+    const bool stays = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ':' || c == '_' ||
+                       c == '.' || c == '-';
+    if (stays)
+      name += c;
+    else
+      name += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  }
+  return name;
+}
+
+bool is_written_by_install(std::string_view text) { return text.starts_with(kWrittenByInstall); }
+
+std::string render_service(const Plan& plan, const UnitFacts& facts) { return Service(plan, facts).render(); }
+
+std::string render_timer(const Plan& plan) {
+  std::string calendar = plan.schedule->systemd_form();
+  if (!plan.timezone_name.empty()) calendar += " " + plan.timezone_name;
+  return fmt::format(
+      "{}\n"
+      "[Unit]\n"
+      "Description=When the Coppice plan {} runs\n"
+      "Documentation=man:coppice(1)\n"
+      "\n"
+      "[Timer]\n"
+      "OnCalendar={}\n"
+      "# What was missed while the host was off is made up for.\n"
+      "Persistent=true\n"
+      "AccuracySec=1s\n"
+      "\n"
+      "[Install]\n"
+      "WantedBy=timers.target\n",
+      kWrittenByInstall, plan.name, calendar);
+}
+
+std::string render_cron(const std::vector<std::string>& plans, const UnitFacts& facts) {
+  std::string text = fmt::format(
+      "{}\n"
+      "# 'coppice plan uninstall' removes it. When plans run stands in the configuration; this only asks what is due.\n"
+      "{}{}\n"
+      "SHELL=/bin/sh\n"
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+      kWrittenByInstall, kCronPlans, fmt::join(plans, " "));
+  for (const auto& [name, value] : facts.environment) text += fmt::format("{}='{}'\n", name, value);
+  return text + fmt::format("*/5 * * * * root {} plan due --quiet --config {} {}\n", shell_word(facts.program),
+                            shell_word(facts.config_file), fmt::join(plans, " "));
+}
+
+std::vector<std::string> plans_of_cron(std::string_view text) {
+  std::vector<std::string> plans;
+  const std::size_t begin = text.find(kCronPlans);
+  if (!is_written_by_install(text) || begin == std::string_view::npos) return plans;
+  std::string_view names = text.substr(begin + kCronPlans.size());
+  names = names.substr(0, names.find('\n'));
+  for (std::size_t at = 0; at < names.size();) {
+    const std::size_t end = std::min(names.find(' ', at), names.size());
+    if (end > at) plans.emplace_back(names.substr(at, end - at));
+    at = end + 1;
+  }
+  return plans;
+}
+
+}  // namespace coppice::policy
