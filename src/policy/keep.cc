@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace coppice::policy {
 
@@ -61,7 +60,8 @@ std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const Tim
     else
       order.push_back(i);
   }
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return times[a] > times[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return times[a] != times[b] ? times[a] > times[b] : a > b; });
   for (std::size_t rank = 0; rank < order.size() && rank < rules.last; ++rank)
     verdicts[order[rank]].reasons.push_back(fmt::format("last {} of {}", rank + 1, rules.last));
   const struct {

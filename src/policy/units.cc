@@ -161,8 +161,19 @@ class Service {
       return;
     }
     line("ProtectSystem=strict");
-    for (const std::string& path : {facts_.vault, facts_.state_directory, facts_.log_directory})
-      if (!path.empty()) line("ReadWritePaths=" + unit_word("-" + path));
+    if (!facts_.vault.empty()) line("ReadWritePaths=" + unit_word("-" + facts_.vault));
+    writable(facts_.state_directory, "/var/lib/", "StateDirectory", "0700");
+    writable(facts_.log_directory, "/var/log/", "LogsDirectory", "0750");
+  }
+
+  // In the usual place systemd makes the directory when it is missing.
+  void writable(const std::string& path, std::string_view usual, const char* setting, const char* mode) {
+    if (path.starts_with(usual) && path.size() > usual.size() && path.find("..") == std::string::npos) {
+      line(fmt::format("{}={}", setting, unit_word(path.substr(usual.size()))));
+      line(fmt::format("{}Mode={}", setting, mode));
+    } else if (!path.empty()) {
+      line("ReadWritePaths=" + unit_word("-" + path));
+    }
   }
 
   const Plan& plan_;
@@ -219,7 +230,8 @@ std::string render_cron(const std::vector<std::string>& plans, const UnitFacts& 
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
       kWrittenByInstall, kCronPlans, fmt::join(plans, " "));
   for (const auto& [name, value] : facts.environment) text += fmt::format("{}='{}'\n", name, value);
-  return text + fmt::format("*/5 * * * * root {} plan due --quiet --config {} {}\n", shell_word(facts.program),
+  // Standard output tells what went well; what did not is on standard error, and cron mails it.
+  return text + fmt::format("*/5 * * * * root {} plan due --quiet --config {} {} >/dev/null\n", shell_word(facts.program),
                             shell_word(facts.config_file), fmt::join(plans, " "));
 }
 

@@ -45,7 +45,7 @@ TEST(Units, TheServiceMayDoWhatABackupNeeds) {
   for (const char* line :
        {"ExecStart=/usr/bin/true plan run --quiet --config /etc/coppice/coppice.toml data", "RequiresMountsFor=/srv/vault",
         "SuccessExitStatus=3", "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_ADMIN", "NoNewPrivileges=yes",
-        "ProtectSystem=strict", "ReadWritePaths=-/srv/vault", "ReadWritePaths=-/var/lib/coppice", "ReadWritePaths=-/var/log/coppice",
+        "ProtectSystem=strict", "ReadWritePaths=-/srv/vault", "StateDirectory=coppice", "LogsDirectory=coppice",
         "PrivateTmp=yes", "ProtectHome=yes", "PrivateDevices=yes", "ProtectKernelModules=yes", "PrivateNetwork=yes"})
     EXPECT_TRUE(has_line(service, line)) << line << "\n" << service;
   UnitFacts foreign = facts();
@@ -77,6 +77,8 @@ TEST(Units, NothingHidesASource) {
   EXPECT_FALSE(has_line(render_service(plan(""), linked), "PrivateTmp=yes")) << "/data is a symlink";
   UnitFacts elsewhere = facts();
   elsewhere.vault = "/home/backup/vault";
+  elsewhere.log_directory = "/data/logs";
+  EXPECT_TRUE(has_line(render_service(plan(""), elsewhere), "ReadWritePaths=-/data/logs"));
   EXPECT_FALSE(has_line(render_service(plan(""), elsewhere), "ProtectHome=yes"));
   // A writable place is a mount of its own.
   EXPECT_TRUE(has_line(of("\"/var\""), "ProtectSystem=strict"));
@@ -114,7 +116,7 @@ TEST(Units, CronAsksWhatIsDueAndKnowsItsPlans) {
   odd.environment = {{"COPPICE_STATE_DIR", "/s"}};
   const std::string text = render_cron({"data", "web-1"}, odd);
   EXPECT_TRUE(is_written_by_install(text));
-  EXPECT_TRUE(has_line(text, "*/5 * * * * root /usr/bin/true plan due --quiet --config '/etc/it'\\''s 100\\%.toml' data web-1")) << text;
+  EXPECT_TRUE(has_line(text, "*/5 * * * * root /usr/bin/true plan due --quiet --config '/etc/it'\\''s 100\\%.toml' data web-1 >/dev/null")) << text;
   EXPECT_TRUE(has_line(text, "COPPICE_STATE_DIR='/s'"));
   EXPECT_EQ(plans_of_cron(text), (std::vector<std::string>{"data", "web-1"}));
   EXPECT_TRUE(plans_of_cron("# plans: data\n").empty()) << "somebody else's file";

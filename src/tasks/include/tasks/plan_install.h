@@ -1,0 +1,43 @@
+// Gives plans to the host's scheduler, and takes them back: the files of systemd or cron. The programs that read them are
+// told by the caller.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "policy/units.h"
+#include "tasks/places.h"
+
+namespace coppice::tasks {
+
+struct SchedulerPlaces {
+  std::string unit_directory = "/etc/systemd/system";
+  std::string cron_file = "/etc/cron.d/coppice";
+};
+// Whether systemd runs this host.
+bool systemd_runs();
+
+// What the unit files of a plan say of this host. The environment of this process counts where it moves configuration,
+// state or vault away from where a service would look.
+policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& configuration, const Places& places,
+                             const std::string& vault, const std::string& log, const std::string& program,
+                             const Environment& environment);
+
+// A file of the scheduler, as it is to be. An empty text: it is to be removed. `link_to`: a symlink instead.
+struct SchedulerFile {
+  std::string path, text, link_to;
+};
+std::vector<SchedulerFile> unit_files(const policy::Plan& plan, const policy::UnitFacts& facts, const SchedulerPlaces& places);
+
+// True: it was written; false: it is so already. kConflict: a file is there that 'plan install' did not write.
+Result<bool> put_file(const SchedulerFile& file);
+// True: it was removed; false: there is none. Nothing that install did not write is ever removed: kConflict.
+Result<bool> remove_file(const SchedulerFile& file);
+
+// The files of systemd that install wrote for this plan, or for any (empty), whether the configuration still has it or not.
+// Services before their timers; a link before what it names.
+Result<std::vector<SchedulerFile>> installed_units(const std::string& plan, const SchedulerPlaces& places);
+// The plans in cron's file; none when there is no file of ours.
+Result<std::vector<std::string>> plans_in_cron(const SchedulerPlaces& places);
+
+}  // namespace coppice::tasks

@@ -1,0 +1,145 @@
+#include "tasks/plan_install.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include "platform/file.h"
+
+namespace coppice::tasks {
+
+namespace {
+constexpr std::size_t kFileBytesMax = 64u << 10;
+constexpr std::string_view kWants = "/timers.target.wants/";
+
+bool is_foreign(const std::string& path) {
+  struct stat status {};
+  return !path.empty() && ::stat(path.c_str(), &status) == 0 && status.st_uid != 0;
+}
+
+Result<std::string> link_target(const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
+  if (length < 0) return fail_errno(errno, path);
+  return std::string(target, static_cast<std::size_t>(length));
+}
+
+// What is at the file's path now. kNotFound: nothing. kConflict: it is not install's.
+Result<std::string> present(const SchedulerFile& file) {
+  struct stat status {};
+  if (::lstat(file.path.c_str(), &status) != 0) return fail_errno(errno, file.path);
+  const auto foreign = [&] {
+    return fail(ErrorKind::kConflict, fmt::format("{} is there, and 'coppice plan install' did not write it", file.path));
+  };
+  if (!file.link_to.empty()) {
+    if (!S_ISLNK(status.st_mode)) return foreign();
+    return link_target(file.path);
+  }
+  if (!S_ISREG(status.st_mode)) return foreign();
+  const Bytes bytes = TRY(platform::read_file(file.path, kFileBytesMax));
+  if (!policy::is_written_by_install(as_text(bytes))) return foreign();
+  return std::string(as_text(bytes));
+}
+
+SchedulerFile wants_link(const std::string& timer, const SchedulerPlaces& places) {
+  return {.path = fmt::format("{}{}{}", places.unit_directory, kWants, timer), .text = "", .link_to = "../" + timer};
+}
+}  // namespace
+
+bool systemd_runs() {
+  struct stat status {};
+  return ::lstat("/run/systemd/system", &status) == 0;
+}
+
+policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& configuration, const Places& places,
+                             const std::string& vault, const std::string& log, const std::string& program,
+                             const Environment& environment) {
+  policy::UnitFacts facts;
+  facts.program = program;
+  facts.config_file = configuration.file;
+  facts.vault = vault;
+  facts.state_directory = places.state_directory;
+  facts.log_directory = log.substr(0, std::max<std::size_t>(log.rfind('/'), 1));
+  for (const std::string& source : plan.sources) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(source.c_str(), nullptr), &std::free);
+    if (real) facts.real_sources.emplace_back(real.get());
+  }
+  facts.foreign_owner = is_foreign(vault) || is_foreign(facts.state_directory) || is_foreign(facts.log_directory) || is_foreign(log);
+  const auto passed_on = [&](const char* name, const std::string& value) { facts.environment.emplace_back(name, value); };
+  if (environment("COPPICE_CONFIG_DIR")) passed_on("COPPICE_CONFIG_DIR", places.config_directory);
+  if (environment("COPPICE_STATE_DIR")) passed_on("COPPICE_STATE_DIR", places.state_directory);
+  if (configuration.content.vault != vault) passed_on("COPPICE_VAULT", vault);
+  if (const auto file = environment("COPPICE_PASSPHRASE_FILE"); file && !file->empty()) passed_on("COPPICE_PASSPHRASE_FILE", *file);
+  return facts;
+}
+
+std::vector<SchedulerFile> unit_files(const policy::Plan& plan, const policy::UnitFacts& facts, const SchedulerPlaces& places) {
+  const std::string name = policy::unit_name(plan.name);
+  return {{.path = fmt::format("{}/{}.service", places.unit_directory, name), .text = policy::render_service(plan, facts), .link_to = ""},
+          {.path = fmt::format("{}/{}.timer", places.unit_directory, name), .text = policy::render_timer(plan), .link_to = ""},
+          wants_link(name + ".timer", places)};
+}
+
+Result<bool> put_file(const SchedulerFile& file) {
+  const auto now = present(file);
+  if (now && *now == (file.link_to.empty() ? file.text : file.link_to)) return false;
+  if (!now && now.error().kind() != ErrorKind::kNotFound) return std::unexpected(now.error());
+  TRY(platform::make_directories(file.path.substr(0, file.path.rfind('/')), 0755));
+  if (file.link_to.empty()) {
+    TRY(platform::write_file_durably(file.path, as_bytes(file.text), 0644));
+    return true;
+  }
+  if (now && ::unlink(file.path.c_str()) != 0) return fail_errno(errno, file.path);
+  if (::symlink(file.link_to.c_str(), file.path.c_str()) != 0) return fail_errno(errno, file.path);
+  return true;
+}
+
+Result<bool> remove_file(const SchedulerFile& file) {
+  const auto now = present(file);
+  if (!now) {
+    if (now.error().kind() == ErrorKind::kNotFound) return false;
+    return std::unexpected(now.error());
+  }
+  if (::unlink(file.path.c_str()) != 0) return fail_errno(errno, file.path);
+  return true;
+}
+
+Result<std::vector<SchedulerFile>> installed_units(const std::string& plan, const SchedulerPlaces& places) {
+  std::vector<SchedulerFile> files;
+  std::vector<std::string> names;
+  const std::string prefix = policy::unit_name(plan);
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(places.unit_directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix) || !(name.ends_with(".service") || name.ends_with(".timer"))) continue;
+    if (plan.empty() || name.substr(0, name.rfind('.')) == prefix) names.push_back(name);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) return fail_errno(error.value(), places.unit_directory);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    SchedulerFile file{.path = places.unit_directory + "/" + name, .text = "", .link_to = ""};
+    const auto now = present(file);
+    if (!now && now.error().kind() == ErrorKind::kConflict && plan.empty()) continue;  // somebody's own, not asked for
+    if (!now) return std::unexpected(now.error());
+    if (name.ends_with(".timer")) files.push_back(wants_link(name, places));
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+Result<std::vector<std::string>> plans_in_cron(const SchedulerPlaces& places) {
+  const SchedulerFile file{.path = places.cron_file, .text = "", .link_to = ""};
+  const auto now = present(file);
+  if (now) return policy::plans_of_cron(*now);
+  if (now.error().kind() == ErrorKind::kNotFound) return std::vector<std::string>{};
+  return std::unexpected(now.error());
+}
+
+}  // namespace coppice::tasks
