@@ -232,6 +232,7 @@ class Calendar::Parser {
         if (!read || *read == 0 || *read > max) return wrong();
         step = *read;
         if (!range) last = max;
+        if (range && *first == *last) step = 1;  // one value, which is written as such
       }
       field.spans.push_back({.first = static_cast<std::uint16_t>(*first),
                              .last = static_cast<std::uint16_t>(*last),

@@ -1,7 +1,13 @@
+// toml++ 3.3 asserts, or lets the compiler assume, what a configuration like "[!" does not keep to; behind each such
+// assertion that input can reach it reports the error in order. So there are none of either kind.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(condition) static_cast<void>(0)
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include "policy/plan.h"
 
@@ -23,6 +29,45 @@ constexpr std::uint64_t kMemoryBytesMin = 128ull << 20;
 constexpr std::string_view kNameRule =
     "it has letters, digits, '.', '_' and '-', begins with none of '.' and '-', and has at most 48 bytes";
 
+// The parser never sees a letter that is not ASCII: toml++ 3.3 asks whether such a letter is a blank, in places, in a way
+// that is undefined for most of them. Each of their bytes becomes one letter of a private range, for which it is defined;
+// what comes out of the parser is turned back.
+std::string veil(std::string_view text) {
+  std::string veiled;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80)
+      veiled += c;
+    else  // U+E000 + byte
+      veiled.append({'\xee', static_cast<char>(0x80 | byte >> 6), static_cast<char>(0x80 | (byte & 0x3f))});
+  }
+  return veiled;
+}
+std::string unveil(std::string_view veiled) {
+  std::string text;
+  for (std::size_t at = 0; at < veiled.size(); ++at) {
+    // U+E080 to U+E0FF only.
+    if (veiled[at] != '\xee' || at + 2 >= veiled.size() || (veiled[at + 1] != '\x82' && veiled[at + 1] != '\x83')) {
+      text += veiled[at];
+      continue;
+    }
+    text += static_cast<char>((veiled[at + 1] & 0x03) << 6 | (veiled[at + 2] & 0x3f));
+    at += 2;
+  }
+  return text;
+}
+
+toml::source_region first_line_that_is_not_utf8(std::string_view text) {
+  toml::source_region where;
+  where.begin.line = 1;
+  while (true) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos || !is_utf8(text.substr(0, end))) return where;
+    text.remove_prefix(end + 1);
+    ++where.begin.line;
+  }
+}
+
 // What a value is for, for the sentences about it. Every error names the line of the very value that is wrong.
 struct Place {
   std::string_view file;
@@ -42,7 +87,7 @@ struct Place {
   Place inside(std::string_view name) const { return {file, fmt::format("{}{}: ", about, name), form}; }
   std::unexpected<Error> unknown(const toml::key& key, const std::vector<std::string_view>& known) const {
     const auto near = nearest(key.str(), known);
-    return bad(key.source(), fmt::format("there is no setting '{}' here{}; there are {}", render_printable(key.str()),
+    return bad(key.source(), fmt::format("there is no setting '{}' here{}; there are {}", render_printable(unveil(key.str())),
                                          near ? fmt::format(" (is '{}' meant?)", *near) : "", fmt::join(known, ", ")));
   }
 };
@@ -51,7 +96,9 @@ Result<std::string> words_text_of(const toml::node& node, const Place& place) {
   const auto* text = node.as_string();
   if (!text) return place.bad(node, "it is not a text in quotes");
   if (text->get().find('\0') != std::string::npos) return place.bad(node, "it has a NUL in it");
-  return text->get();
+  std::string plain = unveil(text->get());
+  if (!is_utf8(plain)) return place.bad(node, "it names a letter of a private range by its code");
+  return plain;
 }
 Result<std::string> text_of(const toml::node& node, const Place& place) {
   std::string text = TRY(words_text_of(node, place));
@@ -238,7 +285,7 @@ std::vector<std::string_view> setting_names() {
 }
 
 bool is_plan_name(std::string_view name) {
-  if (name.empty() || name.size() > kPlanNameBytesMax || name.front() == '.' || name.front() == '-') return false;
+  if (name.empty() || name.size() > kPlanNameBytesMax || !is_utf8(name) || name.front() == '.' || name.front() == '-') return false;
   return std::all_of(name.begin(), name.end(), [](unsigned char c) {
     // Letters of other scripts are letters: TOML is UTF-8.
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '_' || c == '-' ||
@@ -248,16 +295,16 @@ bool is_plan_name(std::string_view name) {
 
 Result<Plan> read_plan(const toml::key& name, const toml::node& node, std::string_view file) {
   Place place{file, "", "[plan.data]"};
+  Plan plan;
+  plan.name = unveil(name.str());
   const auto* table = node.as_table();
   if (!table) {
     return place.bad(name.source(), fmt::format("'{}' stands under [plan], and a plan has a name and lines of its own",
-                                                render_printable(name.str())));
+                                                render_printable(plan.name)));
   }
-  if (!is_plan_name(name.str()))
-    return place.bad(name.source(), fmt::format("'{}' is no name for a plan: {}", render_printable(name.str()), kNameRule));
-  place.about = fmt::format("plan {}: ", name.str());
-  Plan plan;
-  plan.name = name.str();
+  if (!is_plan_name(plan.name))
+    return place.bad(name.source(), fmt::format("'{}' is no name for a plan: {}", render_printable(plan.name), kNameRule));
+  place.about = fmt::format("plan {}: ", plan.name);
   plan.line = name.source().begin.line;
   for (const auto& [key, value] : *table) {
     const auto* setting = std::find_if(std::begin(kSettings), std::end(kSettings),
@@ -313,9 +360,10 @@ const Plan* Configuration::find(std::string_view name) const {
 
 Result<Configuration> parse_configuration(std::string_view text, std::string_view file) {
   const Place place{file, "", ""};
-  const toml::parse_result parsed = toml::parse(text);
+  if (!is_utf8(text)) return place.bad(first_line_that_is_not_utf8(text), "it is not UTF-8; write the file in UTF-8");
+  const toml::parse_result parsed = toml::parse(veil(text));
   if (!parsed) {
-    const std::string description(parsed.error().description());
+    const std::string description = render_printable(unveil(parsed.error().description()));
     return place.bad(parsed.error().source(), fmt::format("{}; {}", description, syntax_hint(description)));
   }
   Configuration configuration;

@@ -92,6 +92,13 @@ memory-max = "1G"
   EXPECT_EQ(web.memory_bytes, 1u << 30);
 }
 
+TEST(Plan, LettersOfAllScriptsComeOutAsTheyWentIn) {
+  const auto parsed = parse("# \u00fc \u02c8\n[plan.\"b\u00fcro-\u6570\"]\nsources = ['/\u00fc', \"/\u6570\\u6570\", \"\"\"/\\\n  \u02c8\U0001f333\ue080\"\"\"]");
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->plans[0].name, "b\u00fcro-\u6570");
+  EXPECT_EQ(parsed->plans[0].sources, (Words{"/\u00fc", "/\u6570\u6570", "/\u02c8\U0001f333\ue080"}));
+}
+
 TEST(Plan, SeveralInTheOrderOfTheirNamesAndNone) {
   const auto several = parse("[plan.b]\nsources=[\"/b\"]\n[plan.a]\nsources=[\"/a\"]\n[plan.\"\u6570\u636e\"]\nsources=[\"/c\"]");
   ASSERT_OK(several);
@@ -115,6 +122,14 @@ TEST(Plan, EveryRefusalSaysWhereWhatAndWhatInstead) {
       {"vault = ", "1", "", "NAME = \"text\""},
       {"vault = \"/a\"\n= 3", "2", "", "NAME = \"text\""},
       {"vault = \"/a\"\nvault = \"/b\"", "2", "redefine", "once"},
+      {"# \u00fc\nvault = \"/\u00fc\" # \u00fc\n[plan.b\u00fcro]\nsources = [\"/a\"]", "3", "\\xc3", "[plan.NAME]"},
+      {"vault = \"/a\"\u00a0", "1", "", "NAME = \"text\""},
+      {"\n\nvault = \"/\xff\"", "3", "not UTF-8", "write the file in UTF-8"},
+      {"[!", "1", "expected bare key", "[plan.NAME]"},
+      {"[plan.data]\nsources = [\"/\\uE0FC\"]", "2", "private range", "sources = ["},
+      {"[plan.\"\\uE0FC\"]\nsources = [\"/a\"]", "1", "is no name", "[plan.data]"},
+      {plan("sch\u00e9dule = 3"), "3", "", "NAME = \"text\""},
+      {plan("\"sch\u00e9dule\" = 3"), "3", "no setting 'sch\u00e9dule'", "schedule"},
       {"valt = \"/srv/vault\"", "1", "no setting 'valt'", "is 'vault' meant?"},
       {"vault = 3", "1", "vault: it is not a text", "vault = \"/srv/vault\""},
       {"vault = \"relative\"", "1", "'relative' is no absolute path", "vault = \"/srv/vault\""},
