@@ -54,12 +54,35 @@ std::uint32_t hinted_epoch(storage::ObjectStore& store) {
     return {};
   });
   if (!listed || !newest) return 0;
-  const auto bytes = store.get(format::roster_object(*newest), format::kControlObjectBytesMax);
+  auto bytes = store.get(format::roster_object(*newest), format::kControlObjectBytesMax);
   if (!bytes) return 0;
+  // The list may be stale: the next one is asked for.
+  while (auto next = store.get(format::roster_object(++*newest), format::kControlObjectBytesMax)) bytes = std::move(next);
   const auto envelope = format::decode_envelope(format::kRosterMagic, *bytes);
   if (!envelope) return 0;
   const auto roster = format::decode_roster(envelope->body);
   return roster && !roster->epochs.empty() ? roster->epochs.back().number : 0;
+}
+
+bool slot_goes_first(const SlotObject& a, const SlotObject& b) {
+  return a.member != b.member ? a.member < b.member : a.epoch > b.epoch;
+}
+
+// A list is a hint: the slots of the vault's epoch that it lacks are asked for by name.
+void add_unlisted(storage::ObjectStore& store, const keys::Credential& credential, std::uint32_t epoch,
+                  std::vector<SlotObject>& objects) {
+  std::vector<SlotObject> candidates;
+  for (const auto& object : objects) candidates.push_back({.member = object.member, .epoch = epoch});
+  if (const auto* file = std::get_if<keys::KeyFile>(&credential))
+    for (const std::uint32_t of : {epoch, 0u}) candidates.push_back({.member = file->member, .epoch = of});
+  for (auto& candidate : candidates) {
+    if (candidate.epoch == keys::kFirstEpoch) continue;   // a slot of that epoch bears none in its name
+    const auto same = [&](const SlotObject& o) { return o.member == candidate.member && o.epoch == candidate.epoch; };
+    if (std::ranges::any_of(objects, same)) continue;
+    candidate.name = slot_object_name(candidate.member, candidate.epoch);
+    if (store.size(candidate.name)) objects.push_back(candidate);
+  }
+  std::ranges::sort(objects, slot_goes_first);
 }
 
 // Opens the first slot that the credential fits. `what` names the credential in errors.
@@ -69,6 +92,7 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
   // A slot of an epoch that the roster does not know yet was left by a rotation that was cut short: the one before it
   // is good.
   const std::uint32_t epoch = hinted_epoch(store);
+  add_unlisted(store, credential, epoch, objects);
   std::stable_partition(objects.begin(), objects.end(),
                         [&](const SlotObject& object) { return object.epoch <= epoch; });
   std::vector<format::MemberId> tried;  // an older slot of the same member opens no better
@@ -109,8 +133,8 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
               fmt::format("{} fits no key slot of this vault (was it removed, or is this another vault's?)", what));
 }
 
-Result<keys::KeyBundle> open_by_file(storage::ObjectStore& store, const std::string& path,
-                                     const keys::TrustAnchor& claimed, const AccessOptions& options) {
+Result<BundleSource> source_by_file(storage::ObjectStore& store, const std::string& path,
+                                    const keys::TrustAnchor& claimed, const AccessOptions& options) {
   struct stat st {};
   if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) {
     return fail(ErrorKind::kDenied,
@@ -125,7 +149,7 @@ Result<keys::KeyBundle> open_by_file(storage::ObjectStore& store, const std::str
                   "an identity file does not say which vault to trust: give --fingerprint, from the recovery sheet or "
                   "'coppice key list'");
     }
-    return within(open_by_slot(store, keys::Recipient{std::move(identity), claimed}, options, "this identity"), path);
+    return source_by_slot(store, keys::Recipient{std::move(identity), claimed}, options, "this identity", path);
   }
   auto file = TRY(within(keys::parse_key_file(text.view()), path));
   if (file.anchor.vault != claimed.vault) {
@@ -136,36 +160,36 @@ Result<keys::KeyBundle> open_by_file(storage::ObjectStore& store, const std::str
     return fail(ErrorKind::kUnauthentic,
                 fmt::format("vault.json names another owner than {}: the vault was tampered with or exchanged", path));
   }
-  return within(open_by_slot(store, std::move(file), options, "this key file"), path);
+  return source_by_slot(store, std::move(file), options, "this key file", path);
 }
 
-Result<keys::KeyBundle> open_by_passphrase(storage::ObjectStore& store, crypto::SecretBytes text,
-                                           const AccessOptions& options) {
-  return open_by_slot(store, keys::Passphrase{std::move(text)}, options, "the passphrase");
+BundleSource source_by_passphrase(storage::ObjectStore& store, crypto::SecretBytes text, const AccessOptions& options) {
+  return source_by_slot(store, keys::Passphrase{std::move(text)}, options, "the passphrase", "");
 }
 
-Result<keys::KeyBundle> open_credential(storage::ObjectStore& store, const AccessOptions& options,
+Result<BundleSource> find_credential(storage::ObjectStore& store, const AccessOptions& options,
                                         const Environment& environment, const Places& places,
                                         const keys::TrustAnchor& claimed) {
-  if (!options.key_file.empty()) return open_by_file(store, options.key_file, claimed, options);
+  if (!options.key_file.empty()) return source_by_file(store, options.key_file, claimed, options);
   if (options.recovery_sheet) {
     const keys::RecoverySheet sheet =
         TRY(options.recovery_sheet->empty() ? ask_recovery_sheet(claimed)
                                             : read_recovery_sheet(*options.recovery_sheet, claimed));
-    return keys::bundle_from_root(sheet.root, sheet.vault,
-                                  keys::kFirstEpoch);  // opening the vault derives the later ones
+    return BundleSource([root = std::make_shared<const crypto::Key>(sheet.root.duplicate()), vault = sheet.vault] {
+      return keys::bundle_from_root(*root, vault, keys::kFirstEpoch);  // opening the vault derives the later ones
+    });
   }
   if (!options.passphrase_file.empty()) {
     auto text = TRY(read_passphrase_file(options.passphrase_file));
-    return open_by_passphrase(store, std::move(text), options);
+    return source_by_passphrase(store, std::move(text), options);
   }
   if (!options.owner) {
     const std::string own = places.key_file(render_hex(claimed.vault));
-    if (file_exists(own)) return open_by_file(store, own, claimed, options);
+    if (file_exists(own)) return source_by_file(store, own, claimed, options);
   }
   if (const auto named = environment("COPPICE_PASSPHRASE_FILE"); named && !named->empty()) {
     auto text = TRY(read_passphrase_file(*named));
-    return open_by_passphrase(store, std::move(text), options);
+    return source_by_passphrase(store, std::move(text), options);
   }
   auto asked = ask_passphrase(options.owner ? "owner's passphrase: " : "passphrase: ");
   if (!asked) {
@@ -173,9 +197,18 @@ Result<keys::KeyBundle> open_credential(storage::ObjectStore& store, const Acces
     const std::string need = options.owner ? "this needs the owner's key" : "this host has no key file for this vault";
     return fail(ErrorKind::kDenied, fmt::format("{}, and there is no terminal to ask for a passphrase on", need));
   }
-  return open_by_passphrase(store, std::move(*asked), options);
+  return source_by_passphrase(store, std::move(*asked), options);
 }
 }  // namespace
+
+BundleSource source_by_slot(storage::ObjectStore& store, keys::Credential credential, const AccessOptions& options,
+                            std::string what, std::string context) {
+  return [&store, held = std::make_shared<const keys::Credential>(std::move(credential)), options, what = std::move(what),
+          context = std::move(context)]() -> Result<keys::KeyBundle> {
+    auto bundle = open_by_slot(store, *held, options, what);
+    return context.empty() ? std::move(bundle) : within(std::move(bundle), context);
+  };
+}
 
 Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store) {
   auto bytes = store.get(format::kVaultObject, format::kControlObjectBytesMax);
@@ -235,9 +268,7 @@ Result<std::vector<SlotObject>> list_slots(storage::ObjectStore& store) {
     objects.push_back(std::move(object));
     return {};
   }));
-  std::sort(objects.begin(), objects.end(), [](const SlotObject& a, const SlotObject& b) {
-    return a.member != b.member ? a.member < b.member : a.epoch > b.epoch;
-  });
+  std::ranges::sort(objects, slot_goes_first);
   return objects;
 }
 
@@ -306,6 +337,15 @@ Result<OpenedVault> open_store(const AccessOptions& options, const Environment& 
   return opened;
 }
 
+Result<std::unique_ptr<vault::Vault>> open_with(storage::ObjectStore& store, const BundleSource& source,
+                                                const std::string& state_directory, const platform::Clock& clock,
+                                                platform::Entropy& entropy) {
+  for (bool again = false;; again = true) {
+    auto vault = vault::Vault::open(store, TRY(source()), state_directory, clock, entropy);
+    if (vault || again || vault.error().kind() != ErrorKind::kUnauthentic) return vault;
+  }
+}
+
 Result<OpenedVault> open_vault(const AccessOptions& options, const Environment& environment, bool is_root) {
   OpenedVault opened = TRY(open_store(options, environment, is_root));
   const keys::TrustAnchor claimed = TRY(read_claimed_anchor(*opened.store));
@@ -314,13 +354,17 @@ Result<OpenedVault> open_vault(const AccessOptions& options, const Environment& 
                 fmt::format("{} has the fingerprint {}, not the one given: this is not the vault you mean",
                             opened.location, keys::render_fingerprint(claimed)));
   }
-  keys::KeyBundle bundle = TRY(open_credential(*opened.store, options, environment, opened.places, claimed));
-  if (options.owner && bundle.role != format::Role::kOwner) {
-    return fail(ErrorKind::kDenied,
-                fmt::format("this needs the owner's key, and the one given is a {}'s", keys::role_name(bundle.role)));
-  }
-  opened.vault = TRY(vault::Vault::open(*opened.store, std::move(bundle), opened.places.state_directory,
-                                        platform::system_clock(), platform::system_entropy()));
+  const BundleSource source = TRY(find_credential(*opened.store, options, environment, opened.places, claimed));
+  const auto checked = [&]() -> Result<keys::KeyBundle> {
+    keys::KeyBundle bundle = TRY(source());
+    if (options.owner && bundle.role != format::Role::kOwner) {
+      return fail(ErrorKind::kDenied,
+                  fmt::format("this needs the owner's key, and the one given is a {}'s", keys::role_name(bundle.role)));
+    }
+    return bundle;
+  };
+  opened.vault = TRY(open_with(*opened.store, checked, opened.places.state_directory, platform::system_clock(),
+                               platform::system_entropy()));
   return opened;
 }
 

@@ -38,6 +38,17 @@ struct OpenedVault {
 // The anchor that vault.json claims. The store says so: nothing rests on it until it was compared with a credential's.
 Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store);
 
+// What a credential opens, looked for anew at each call.
+using BundleSource = std::function<Result<keys::KeyBundle>()>;
+// Of the first slot that the credential fits. `what` names the credential in errors, `context` stands before them.
+BundleSource source_by_slot(storage::ObjectStore& store, keys::Credential credential, const AccessOptions& options,
+                            std::string what, std::string context);
+// Opens with what `source` gives. The data key may be rotated between the look at the slots and the look at the roster;
+// the slot is then an old one, and is looked for once more.
+Result<std::unique_ptr<vault::Vault>> open_with(storage::ObjectStore& store, const BundleSource& source,
+                                                const std::string& state_directory, const platform::Clock& clock,
+                                                platform::Entropy& entropy);
+
 Result<OpenedVault> open_vault(const AccessOptions& options, const Environment& environment, bool is_root);
 // The same with the store only, for work that opens no key (or tests one): finds and opens the place.
 Result<OpenedVault> open_store(const AccessOptions& options, const Environment& environment, bool is_root);

@@ -1,0 +1,100 @@
+// Opening a vault while its keys change, and by a list that is behind.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "platform/file.h"
+#include "storage/directory_store.h"
+#include "support/result.h"
+#include "support/temp_directory.h"
+#include "tasks/key_admin.h"
+#include "tasks/vault_access.h"
+
+namespace coppice::tasks {
+namespace {
+
+// Lists nothing that was put since it was made.
+class BehindStore : public storage::ObjectStore {
+ public:
+  explicit BehindStore(storage::ObjectStore& inner) : inner_(inner) {
+    EXPECT_OK(inner.list("", [&](const storage::ObjectInfo& info) -> Result<> {
+      listed_.push_back(info);
+      return {};
+    }));
+  }
+  Result<> put(std::string_view name, ByteSpan bytes) override { return inner_.put(name, bytes); }
+  Result<Bytes> get(std::string_view name, std::uint64_t bytes_max) override { return inner_.get(name, bytes_max); }
+  Result<> get_range(std::string_view name, std::uint64_t offset, MutableByteSpan into) override { return inner_.get_range(name, offset, into); }
+  Result<std::uint64_t> size(std::string_view name) override { return inner_.size(name); }
+  Result<> list(std::string_view prefix, const std::function<Result<>(const storage::ObjectInfo&)>& each) override {
+    for (const storage::ObjectInfo& info : listed_)
+      if (info.name.starts_with(prefix)) TRY(each(info));
+    return {};
+  }
+  Result<> remove(std::string_view name) override { return inner_.remove(name); }
+  Result<std::uint64_t> free_bytes() override { return inner_.free_bytes(); }
+  std::string describe() const override { return inner_.describe(); }
+
+ private:
+  storage::ObjectStore& inner_;
+  std::vector<storage::ObjectInfo> listed_;
+};
+
+class OpenWith : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    crypto::initialise();
+    InitRequest request{.location = directory_ / "vault", .passphrase = crypto::SecretBytes::copy_of(as_bytes("correct horse battery")),
+                        .cost = {.memory_kib = 8192, .passes = 1}, .host_name = "host1", .keys_directory = directory_ / "keys",
+                        .recovery_file = directory_ / "sheet"};
+    auto made = init_vault(request, platform::system_clock(), platform::system_entropy());
+    ASSERT_OK(made);
+    key_file_ = made->key_file;
+    auto store = storage::open_directory_store(directory_ / "vault");
+    ASSERT_OK(store);
+    store_ = std::move(*store);
+  }
+  keys::KeyFile host_key() { return keys::parse_key_file(*platform::read_file(key_file_, 4096)).value(); }
+  void rotate() {
+    const keys::KeyFile key = host_key();
+    const Bytes words = *platform::read_file(directory_ / "sheet", 64u << 10);
+    const auto sheet = parse_recovery_sheet(words, key.anchor);
+    ASSERT_OK(sheet);
+    const auto owner = vault::Vault::open(*store_, keys::bundle_from_root(sheet->root, sheet->vault, keys::kFirstEpoch), "", platform::system_clock(),
+                                          platform::system_entropy());
+    ASSERT_OK(owner);
+    EXPECT_OK(rotate_epoch(**owner));
+  }
+  testing::TempDirectory directory_;
+  std::string key_file_;
+  std::unique_ptr<storage::ObjectStore> store_;
+};
+
+TEST_F(OpenWith, ARotationBetweenTheSlotAndTheRosterIsNotTheHoldersFault) {
+  const BundleSource by_slot = source_by_slot(*store_, host_key(), {}, "this key file", "");
+  int looks = 0;
+  const auto vault = open_with(
+      *store_,
+      [&]() -> Result<keys::KeyBundle> {
+        auto bundle = by_slot();
+        if (looks++ == 0) rotate();
+        return bundle;
+      },
+      "", platform::system_clock(), platform::system_entropy());
+  ASSERT_OK(vault);
+  EXPECT_EQ(looks, 2);
+  EXPECT_EQ((*vault)->keys().newest_epoch().number, 2u);
+}
+
+TEST_F(OpenWith, SlotsAndRostersThatAListLacksAreAskedForByName) {
+  BehindStore behind(*store_);
+  rotate();
+  rotate();
+  const auto vault = open_with(behind, source_by_slot(behind, host_key(), {}, "this key file", ""), "", platform::system_clock(), platform::system_entropy());
+  ASSERT_OK(vault);
+  EXPECT_EQ((*vault)->keys().newest_epoch().number, 3u);
+}
+
+}  // namespace
+}  // namespace coppice::tasks
