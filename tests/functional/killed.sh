@@ -1,8 +1,9 @@
 # kill -9 at random moments of backup and of restore, and SIGSTOP: check stays clean, what was committed restores exactly, a kill costs at
-# most the pack that was under way. COPPICE_SEED=n gives the moments of that run; COPPICE_SOAK=1 runs 100 rounds.
+# most the pack that was under way. COPPICE_SEED=n gives the moments of that run; COPPICE_SOAK=1 runs 500 rounds.
 . "$(dirname "$0")/lib.sh" "$1"
-rounds=20
-[ -z "${COPPICE_SOAK:-}" ] || rounds=100
+rounds=100
+[ -z "${COPPICE_SOAK:-}" ] || rounds=500
+size=12000000
 seed=${COPPICE_SEED:-$RANDOM}
 RANDOM=$seed
 echo "COPPICE_SEED=$seed"
@@ -10,7 +11,7 @@ new_vault
 some_files "$work/files"
 mkdir "$work/other" "$work/manifests"
 head -c 2000000 /dev/urandom > "$work/other/file"
-change() { head -c 40000000 /dev/urandom > "$work/files/round"; }
+change() { head -c $size /dev/urandom > "$work/files/round"; }
 backup=("$coppice" backup -q --memory-max 128M)   # small packs: more moments that differ
 snapshots() { "$coppice" list --json --path "$work/files" | wc -l; }
 manifest() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
@@ -55,7 +56,7 @@ settled() {
   status 0 "$coppice" check --read-data
   read -r left left_bytes <<< "$(sed -n 's/^.*[^0-9]\([0-9][0-9]*\) packs* (\([0-9][0-9]*\) bytes).*of no snapshot.*$/\1 \2/p' "$work/out" "$work/err" | head -1)" || true
   [ "${left:-0}" -le "$1" ] || die "$1 kills left $left packs"
-  local stored distinct=$((committed * 40000000 + 10000000))
+  local stored distinct=$((committed * size + 10000000))
   stored=$(du -sb "$work/vault/packs" | cut -f1)
   [ $((stored - ${left_bytes:-0})) -lt $((distinct + distinct / 50 + $2)) ] || die "$distinct bytes were stored as $stored, ${left_bytes:-0} of them left over"
   echo "$1 kills, $committed committed, ${left:-0} packs left over"
@@ -70,10 +71,14 @@ for round in $(seq 1 "$rounds"); do
   else
     killed "$takes" "${backup[@]}" "$work/files"
   fi
-  status 0 "$coppice" check -q
+  [ $((round % 5)) != 0 ] || status 0 "$coppice" check -q
+  # However fast the machine is just now: about half of them die.
   if [ "$(snapshots)" -gt "$committed" ]; then
     record
     change
+    takes=$((takes * 4 / 5))
+  else
+    takes=$((takes * 5 / 4))
   fi
   if [ "$round" = "$alone" ]; then
     settled "$alone" 0
@@ -81,11 +86,12 @@ for round in $(seq 1 "$rounds"); do
   fi
 done
 # Of two runs at once only one can adopt what a killed one had stored: the other may store it again.
-settled "$rounds" $(((rounds - alone) * 40000000))
+settled "$rounds" $(((rounds - alone) * size))
 
 n=0
 for id in $("$coppice" list --json --path "$work/files" | sed -n 's/.*"id":"\([0-9a-f]*\)".*/\1/p'); do
   n=$((n + 1))
+  [ $((n % (rounds / 20))) = 0 ] || [ "$n" = "$committed" ] || continue
   rm -rf "$work/back"
   status 0 "$coppice" restore -q "$id:$work/files" --to "$work/back"
   manifest "$work/back" > "$work/manifest"
