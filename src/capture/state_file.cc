@@ -129,7 +129,7 @@ Result<> StateReader::read(std::uint64_t offset, MutableByteSpan into) {
   return {};
 }
 
-Result<> write_state_head(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy, const StateHead& head) {
+Bytes encode_state_head(const StateHead& head) {
   Bytes plain;
   format::Writer w(plain);
   w.text(head.body);
@@ -140,6 +140,22 @@ Result<> write_state_head(const std::string& path, const crypto::Key& local_key,
   w.u32(head.started.nanoseconds);
   w.u64(head.files);
   w.u64(head.bytes);
+  return plain;
+}
+
+Result<StateHead> decode_state_head(ByteSpan plain) {
+  format::Reader r(plain);
+  StateHead head{.body = r.text(4096), .stream_bytes = r.u64(), .root_record = r.u64(), .base = r.array<32>()};
+  head.started.seconds = static_cast<std::int64_t>(r.u64());
+  head.started.nanoseconds = r.u32();
+  head.files = r.u64();
+  head.bytes = r.u64();
+  if (!r.complete() || head.body.find('/') != std::string::npos) return fail(ErrorKind::kCorrupt, "not the head of a source state");
+  return head;
+}
+
+Result<> write_state_head(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy, const StateHead& head) {
+  const Bytes plain = encode_state_head(head);
   Bytes out = to_bytes(as_bytes(kHeadMagic));
   out.resize(8 + kSaltBytes + plain.size() + crypto::kAeadTagBytes);
   entropy.fill(MutableByteSpan(out).subspan(8, kSaltBytes));
@@ -157,14 +173,7 @@ Result<StateHead> read_state_head(const std::string& path, const crypto::Key& lo
   Bytes plain(file.size() - 8 - kSaltBytes - crypto::kAeadTagBytes);
   crypto::Aead aead;
   TRY(aead.open(crypto::preferred_suite(), key.view(), nonce_of(0), as_bytes(kHeadMagic), ByteSpan(file).subspan(8 + kSaltBytes), plain));
-  format::Reader r(plain);
-  StateHead head{.body = r.text(4096), .stream_bytes = r.u64(), .root_record = r.u64(), .base = r.array<32>()};
-  head.started.seconds = static_cast<std::int64_t>(r.u64());
-  head.started.nanoseconds = r.u32();
-  head.files = r.u64();
-  head.bytes = r.u64();
-  if (!r.complete() || head.body.find('/') != std::string::npos) return fail(ErrorKind::kCorrupt, path + ": not the head of a source state");
-  return head;
+  return within(decode_state_head(plain), path);
 }
 
 }  // namespace coppice::capture

@@ -76,6 +76,8 @@ struct StateHead {
   Timestamp started;                 // when that run began to look
   std::uint64_t files = 0, bytes = 0;   // of that snapshot: what progress reckons with
 };
+Bytes encode_state_head(const StateHead& head);
+Result<StateHead> decode_state_head(ByteSpan plain);
 Result<> write_state_head(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy, const StateHead& head);
 // kNotFound when there is none.
 Result<StateHead> read_state_head(const std::string& path, const crypto::Key& local_key);

@@ -25,6 +25,9 @@ TEST(CorpusReplay, EveryRecordOfASourceState) {
   if (std::getenv("COPPICE_REWRITE_GOLDEN")) {
     std::filesystem::create_directories(testing::kTests / "fuzz/corpus/directory_record");
     std::ofstream(testing::kTests / "fuzz/corpus/directory_record/seed-0", std::ios::binary) << seed_record();
+    std::filesystem::create_directories(testing::kTests / "fuzz/corpus/state_head");
+    std::ofstream(testing::kTests / "fuzz/corpus/state_head/seed-0", std::ios::binary)
+        << as_text(encode_state_head({.body = "source-0.1", .stream_bytes = 900, .root_record = 1, .started = {1795334400, 5}, .files = 3, .bytes = 77}));
     GTEST_SKIP() << "wrote the seed instead of reading it";
   }
   testing::replay(fuzz::kDecoders);

@@ -1,4 +1,4 @@
-// The records of a source state, as they stand below the seal of its pages.
+// The records of a source state and its head, as they stand below the seal of its pages.
 #pragma once
 
 #include <stdlib.h>
@@ -29,6 +29,13 @@ inline bool directory_record(ByteSpan in) {
   return read_directory_record(**reader, 1).has_value();
 }
 
-inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {{"directory_record", directory_record}};
+inline bool state_head(ByteSpan in) {
+  const auto head = decode_state_head(in);
+  if (!head) return false;
+  CHECK(equal(encode_state_head(*head), in));
+  return true;
+}
+
+inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {{"directory_record", directory_record}, {"state_head", state_head}};
 
 }  // namespace coppice::capture::fuzz
