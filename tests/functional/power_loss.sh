@@ -1,7 +1,7 @@
 # The power of the vault's disk goes at any moment. Backups run onto an ext4 whose disk records every write and every flush; then what such
 # a disk may have kept is made again and again: all that was flushed, and of the rest everything, nothing, or some sectors in any order. Each
 # time the file system mounts, check finds no damage, every snapshot that was acknowledged by then restores, and so does the next backup.
-# What the host knows of the vault is on the same disk, or was kept elsewhere.
+# What the host knows of the vault is elsewhere at first, later on the same disk.
 # COPPICE_SEED=n gives the states of that run, COPPICE_SOAK=1 tries hundreds, COPPICE_STATES=n so many.
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm   # hundreds of file systems are written; this machine's disk need not flush them
 . "$(dirname "$0")/lib.sh" "$1"
@@ -30,7 +30,7 @@ cp --sparse=always "$work/image" "$work/began"
 for _ in $(seq 1 100); do [ -e "$work/disk/disk" ] && break; sleep 0.05; done
 loop=$(losetup -f --show "$work/disk/disk") && mount "$loop" "$work/m" || { echo "skipped: no file system on a loop device on FUSE here"; exit 77; }
 
-export COPPICE_VAULT="$work/m/vault" COPPICE_STATE_DIR="$work/m/state"
+export COPPICE_VAULT="$work/m/vault" COPPICE_STATE_DIR="$work/host"
 backup=("$coppice" backup -q --memory-max 128M "$work/files")
 new_vault
 some_files "$work/files"
@@ -39,7 +39,7 @@ made=0
 acknowledged() {
   made=$((made + 1))
   cp -a "$work/files" "$work/files.$made"
-  cp -a "$work/m/state" "$work/state.$made"
+  cp -a "$COPPICE_STATE_DIR" "$work/state.$made"
   echo "mark $made $("$coppice" list --json | tail -1 | sed -n 's/.*"id":"\([0-9a-f]*\)".*/\1/p')" > "$work/disk/control"
 }
 status 0 "${backup[@]}"
@@ -48,6 +48,10 @@ head -c 9000000 /dev/urandom > "$work/files/c/more"
 echo changed > "$work/files/a/file-7"
 status 0 "${backup[@]}"
 acknowledged
+cp -a "$work/host" "$work/m/state"
+sync -f "$work/m"
+echo "mark moved -" > "$work/disk/control"
+export COPPICE_STATE_DIR="$work/m/state"
 head -c 9000000 /dev/urandom > "$work/files/c/other"
 "${backup[@]}" > /dev/null 2>&1 &
 for _ in $(seq 1 200); do [ "$(find "$work/m/vault/packs" -type f -newer "$work/files/c/other" | wc -l)" = 0 ] || break; sleep 0.02; done
@@ -60,9 +64,9 @@ acknowledged
 release
 "$disk" list "$work/log" > "$work/records"
 records=$(wc -l < "$work/records")
-first=$(grep -n ' mark ' "$work/records" | head -1 | cut -d: -f1)
 echo "$made snapshots, $records records, $(grep -c flush "$work/records") flushes"
-mapfile -t cuts < <(sed -n 's/^\([0-9]*\) mark .*/\1/p' "$work/records")
+mapfile -t cuts < <(sed -n 's/^\([0-9]*\) mark [0-9].*/\1/p' "$work/records")
+first=$((${cuts[0]} + 1))
 mapfile -t flushes < <(sed -n 's/^\([0-9]*\) flush.*/\1/p' "$work/records")
 
 tried=0
@@ -74,20 +78,21 @@ kept() {
   cp --sparse=always "$work/began" "$work/image"
   "$disk" state "$work/log" "$work/image" "$cut" "$how"
   mount -o loop "$work/image" "$work/m" || die "no mount: $where"
+  local moved=0
   while read -r at _ n id; do
-    [ "$at" -ge "$cut" ] || theirs=$n
+    [ "$at" -lt "$cut" ] || continue
+    if [ "$n" = moved ]; then moved=1; else theirs=$n; fi
   done < <(grep ' mark ' "$work/records")
-  # A vault of its own, elsewhere: the host went on, and knows what was acknowledged. It may know more only of the run that was under way.
   export COPPICE_STATE_DIR="$work/m/state"
-  if [ "$theirs" -gt 0 ] && [ $((RANDOM % 3)) = 0 ]; then
-    rm -rf "$work/state"
-    cp -a "$work/state.$theirs" "$work/state"
-    export COPPICE_STATE_DIR="$work/state"
+  if [ "$moved" = 0 ]; then   # the host itself went on, and knows what was acknowledged
+    rm -rf "$work/host"
+    cp -a "$work/state.$theirs" "$work/host"
+    export COPPICE_STATE_DIR="$work/host"
   fi
   "$coppice" check --read-data > "$work/out" 2> "$work/err" || { cat "$work/out" "$work/err" >&2; die "check finds damage: $where"; }
   "$coppice" list --json > "$work/list" 2> "$work/err" || { cat "$work/err" >&2; die "no list: $where"; }
   while read -r at _ n id; do
-    [ "$at" -lt "$cut" ] || continue
+    [ "$at" -lt "$cut" ] && [ "$n" != moved ] || continue
     grep -q "$id" "$work/list" || die "snapshot $n was acknowledged and is lost: $where"
     # All of them each time would take long; the newest is the one in danger.
     [ "$n" = "$theirs" ] || [ $((RANDOM % 4)) = 0 ] || continue
