@@ -51,7 +51,7 @@ Result<Taking> FileTaker::take_file(int dir_fd, const ScanItem& item, format::En
         const std::uint32_t marks = entry.marks;
         entry = first.entry;
         entry.name = std::move(name);
-        entry.marks |= marks;
+        entry.marks = marks;   // what is mounted at this name, not at that one
         content = first.content;
         if (--first.left == 0) forget(it);
         return Taking::kTaken;
