@@ -1,4 +1,5 @@
 // coppice restore: a snapshot, or a part of it, back onto a file system.
+#include <algorithm>
 #include <csignal>
 
 #include "cli.h"
@@ -71,6 +72,27 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
   print(fmt::format("{}, to {} in {}\n", line, shown(target), tasks::render_seconds(seconds)));
 }
 
+// What should be known and is no warning: a restore onto the disk below where another one was mounted may be just what is wanted.
+void print_mount_points(const Common& common, const restore::RestoreReport& report) {
+  if (report.mount_points_total == 0) return;
+  if (common.json) {
+    for (const auto& path : report.mount_points) {
+      Json line{{"type", "mount_point"}};
+      put_path(line, "path", path);
+      emit(line);
+    }
+    return;
+  }
+  if (common.quiet) return;
+  constexpr std::size_t kShown = 10;
+  std::string line = fmt::format("{} mount point{} in the snapshot {} here:", tasks::render_count(report.mount_points_total),
+                                 report.mount_points_total == 1 ? "" : "s",
+                                 report.mount_points_total == 1 ? "is a plain directory" : "are plain directories");
+  for (std::size_t i = 0; i < std::min(kShown, report.mount_points.size()); ++i) line += " " + shown(report.mount_points[i]);
+  if (report.mount_points_total > kShown) line += " ...";
+  print(line + "\n");
+}
+
 int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App* command) {
   if (flags.to.empty() && !flags.in_place) {
     return usage(command, "say where to: --to DIR puts the files below DIR, --in-place back where they were");
@@ -135,6 +157,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
     return report(common, Error(ErrorKind::kNotFound, fmt::format("nothing in {} matches", flags.snapshot)),
                   "'coppice find' looks for a pattern");
   }
+  print_mount_points(common, *done);
   print_summary(common, *chosen, flags, goal, *done,
                 static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;

@@ -28,6 +28,12 @@ void Collector::note_once(const std::string& key, std::string path, std::string 
   warn(std::move(path), std::move(what));
 }
 
+void Collector::note_mount_point(std::string path) {
+  MutexLock lock(mutex_);
+  ++mount_points_total_;
+  if (mount_points_.size() < kMountPointsMax) mount_points_.push_back(std::move(path));
+}
+
 void Collector::stop(Error error) {
   MutexLock lock(mutex_);
   if (!error_) error_ = std::move(error);
@@ -49,6 +55,8 @@ Result<RestoreReport> Collector::take() {
   report.failed = failed_;
   report.warnings = std::move(warnings_);
   report.warnings_total = warnings_total_;
+  report.mount_points = std::move(mount_points_);
+  report.mount_points_total = mount_points_total_;
   return report;
 }
 

@@ -25,6 +25,8 @@ class Collector {
   void count_failed();
   void note_once(const std::string& key, std::string path, std::string what);
 
+  void note_mount_point(std::string path);
+
   // The first call decides what the run ends with.
   void stop(Error error);
   // Whether to wind up: stop() was called, or the user cancelled.
@@ -60,7 +62,7 @@ class Collector {
   Result<RestoreReport> take();
 
  private:
-  static constexpr std::size_t kWarningsMax = 1000;
+  static constexpr std::size_t kWarningsMax = 1000, kMountPointsMax = 100;
 
   RestoreProgress& progress_;
   const CancelToken& cancel_;
@@ -70,6 +72,8 @@ class Collector {
   std::vector<RestoreWarning> warnings_ GUARDED_BY(mutex_);
   std::uint64_t warnings_total_ GUARDED_BY(mutex_) = 0, failed_ GUARDED_BY(mutex_) = 0;
   std::set<std::string> noted_ GUARDED_BY(mutex_);
+  std::vector<std::string> mount_points_ GUARDED_BY(mutex_);
+  std::uint64_t mount_points_total_ GUARDED_BY(mutex_) = 0;
   std::optional<Error> error_ GUARDED_BY(mutex_);
 };
 

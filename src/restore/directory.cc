@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/btrfs.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ Directory* DirectoryTree::add(Directory* parent, std::string name) {
   auto* directory = new Directory;
   directory->parent = parent;
   directory->name = std::move(name);
+  directory->mount = parent->mount;
   hold(parent);
   return directory;
 }
@@ -75,6 +77,7 @@ void DirectoryTree::set_attributes(Directory* directory, const format::Entry& en
   Arena none(1);
   directory->attributes = copy_attributes(entry, directory->arena ? *directory->arena : none);
   directory->wants_attributes = true;
+  if (entry.marks & format::kMarkMountPoint) directory->mount = ++mounts_;
 }
 
 bool DirectoryTree::make(Directory* directory) {
@@ -103,9 +106,21 @@ bool DirectoryTree::tell(const Directory* directory, std::string what) {
   return false;
 }
 
+// `fd`: the directory as it is here; -1: it will be made.
+void DirectoryTree::look_for_mount(const Directory* directory, int fd) {
+  if (!(directory->attributes.marks & format::kMarkMountPoint)) return;
+  struct statx now {};
+  if (fd >= 0 && ::statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &now) == 0) {
+    const bool told = (now.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;   // not by kernels before 5.8
+    const bool other = makedev(now.stx_dev_major, now.stx_dev_minor) != directory->parent->device;
+    if (told ? (now.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 : other) return;
+  }
+  collector_.note_mount_point(Where{directory, {}}.path());
+}
+
 // As make_one() would find it.
 bool DirectoryTree::look_at(Directory* directory) {
-  if (!directory->parent->existed) return true;
+  if (!directory->parent->existed) return look_for_mount(directory, -1), true;
   auto parent = pin(directory->parent);
   if (!parent) return tell(directory, parent.error().message());
   const char* name = directory->name.c_str();
@@ -115,8 +130,12 @@ bool DirectoryTree::look_at(Directory* directory) {
     fd = platform::Fd(::openat(parent->fd(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   struct stat st {};
-  if (!fd || ::fstat(fd.get(), &st) != 0)
-    return errno == ENOENT || directory->chosen || tell(directory, describe(parent->fd(), name).append(kOnTheWay));
+  if (!fd || ::fstat(fd.get(), &st) != 0) {
+    if (errno != ENOENT && !directory->chosen) return tell(directory, describe(parent->fd(), name).append(kOnTheWay));
+    look_for_mount(directory, -1);
+    return true;
+  }
+  look_for_mount(directory, fd.get());
   directory->existed = true;
   directory->device = st.st_dev;
   directory->inode = st.st_ino;
@@ -160,6 +179,7 @@ bool DirectoryTree::make_one(Directory* directory) {
   if (::fstat(fd.get(), &st) != 0) return told(fmt::format("fstat: {}", std::strerror(errno)));
   directory->device = st.st_dev;
   directory->inode = st.st_ino;
+  look_for_mount(directory, fd.get());
   if (directory->existed) {
     learn_existing(fd.get(), directory);
   } else {

@@ -31,6 +31,7 @@ struct Directory {
   std::string name;              // of the root: the snapshot's path that the target stands for
   std::unique_ptr<Arena> arena;  // of the attributes' strings, when there are any
   Attributes attributes;
+  std::uint32_t mount = 0;        // which mount of the snapshot it lies on; 0: that of the root
   bool wants_attributes = false;  // the snapshot tells them
   bool chosen = false;            // they are wanted even where the directory existed before; else it is only on the way
   // Set by make(), on the walking thread, before any other thread sees the node.
@@ -121,6 +122,7 @@ class DirectoryTree {
   bool make_one(Directory* directory);
   bool look_at(Directory* directory);
   bool tell(const Directory* directory, std::string what);
+  void look_for_mount(const Directory* directory, int fd);
   Result<platform::Fd> enter_existing(int parent_fd, Directory* directory);
   int make_new(int parent_fd, const Directory& directory);
   int make_instead(int parent_fd, const std::string& name);
@@ -142,6 +144,7 @@ class DirectoryTree {
   const std::size_t open_max_;
   const Use use_;
   Directory* root_;
+  std::uint32_t mounts_ = 0;   // met so far
   Mutex mutex_;
   std::size_t open_count_ GUARDED_BY(mutex_) = 0;
   Directory *newest_ GUARDED_BY(mutex_) = nullptr, *oldest_ GUARDED_BY(mutex_) = nullptr;

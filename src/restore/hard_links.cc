@@ -7,7 +7,8 @@ namespace coppice::restore {
 
 HardLinks::Seen HardLinks::see(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks,
                                Directory* directory) {
-  const InodeKey key = inode_key(entry, chunks);
+  InodeKey key = inode_key(entry, chunks);
+  key.mount = directory->mount;
   if (const auto it = table_.find(key); it != table_.end()) {
     LinkTarget* target = it->second.target;
     if (!same_bytes(reader_, target->content, grouped_bytes(entry, chunks))) return {.target = nullptr, .first = true};

@@ -18,6 +18,7 @@ namespace coppice::restore {
 struct InodeKey {
   std::uint64_t device = 0, inode = 0;
   std::uint64_t likeness = 0;  // a hash of the rest
+  std::uint32_t mount = 0;     // names are tied within one mount: a bind mount shows them a second time
   bool operator==(const InodeKey&) const = default;
 };
 
@@ -40,9 +41,9 @@ GroupedBytes grouped_bytes(const format::Entry& entry, const std::vector<format:
 bool same_bytes(vault::ChunkReader& reader, const GroupedBytes& a, const GroupedBytes& b);
 
 // Whether the entry may share its content with others: one whose content could not be read has none to give, and must
-// not get one that may be older.
+// not get one that may be older; what was mounted at a name of its own has no other there.
 inline bool may_be_linked(const format::Entry& entry) {
-  return entry.links > 1 && !(entry.marks & format::kMarkUnreadable);
+  return entry.links > 1 && !(entry.marks & (format::kMarkUnreadable | format::kMarkMountPoint));
 }
 
 }  // namespace coppice::restore

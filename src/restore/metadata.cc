@@ -182,8 +182,11 @@ bool Metadata::apply_xattrs(int fd, HandleKind kind, const Attributes& a, Situat
                                        group, std::strerror(error)));
       return;
     }
-    collector_.warn(where.path(), fmt::format("cannot set the extended attribute {}: {}", name, std::strerror(error)));
-    right = false;
+    // An attribute may be larger than this file system lets them be; that the target is full shows elsewhere.
+    const bool no_room = error == ENOSPC || error == E2BIG || error == ERANGE;
+    collector_.warn(where.path(), fmt::format("cannot set the extended attribute {}: {}", name,
+                                              no_room ? "there is no room for it on this file system" : std::strerror(error)));
+    right = right && no_room;
   });
   return right;
 }
@@ -209,7 +212,16 @@ bool Metadata::apply_times(int fd, HandleKind kind, const Attributes& a, const W
   if (result != 0 && errno == EINVAL &&
       kind == HandleKind::kPath)  // Linux before 5.8; the link leads to the object, symlinks too
     result = ::utimensat(AT_FDCWD, ProcPath(fd).text, times, 0);
-  return result == 0 || problem(where, "times", errno);
+  if (result != 0) return problem(where, "times", errno);
+  // Of a time that a file system cannot keep the kernel sets the nearest that it can, and says nothing.
+  const auto common = [](const Timestamp& t) { return t.seconds >= 0 && t.seconds <= INT32_MAX; };
+  struct stat st {};
+  if ((!common(a.mtime) || !common(a.atime)) && ::fstat(fd, &st) == 0 &&
+      (st.st_mtim.tv_sec != times[1].tv_sec || st.st_mtim.tv_nsec != times[1].tv_nsec ||
+       st.st_atim.tv_sec != times[0].tv_sec || st.st_atim.tv_nsec != times[0].tv_nsec))
+    collector_.note_once("times", where.path(),
+                         "times that this file system cannot keep are set to the nearest that it can (said once)");
+  return true;
 }
 
 bool Metadata::apply_flags(int fd, const Attributes& a, bool take_off, const Where& where) {

@@ -3,7 +3,7 @@
 new_vault
 mkdir "$work/tree"
 "$tools/treemake" 7 "$work/tree/t"
-rm -f "$work/tree/t/flag-nodump"   # left out by design: chattr +d
+rm -rf "$work/tree/t"/flag-{,file-,dir-}nodump   # left out by design: chattr +d
 sleep 3
 status 0 "$coppice" backup "$work/tree"
 status 0 "$coppice" backup "$work/tree"

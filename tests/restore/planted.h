@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "platform/file_flags.h"
 #include "restore/restore.h"
 #include "support/test_vault.h"
 
@@ -278,13 +279,15 @@ inline void read_xattrs(const std::string& path, format::Entry& entry) {
   }
 }
 
+inline void read_flags(int fd, format::Entry& entry) {
+  int flags = 0;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) entry.flags = static_cast<unsigned>(flags) & platform::kUserFileFlags;
+}
+
 inline void read_content(int dir, const std::string& name, Node& node) {
   const int fd = openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NOATIME);
   CHECK(fd >= 0);
-  int flags = 0;
-  if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0)
-    node.entry.flags =
-        static_cast<unsigned>(flags) & (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL);
+  read_flags(fd, node.entry);
   off_t at = 0;
   const auto size = static_cast<off_t>(node.entry.size);
   while (at < size) {
@@ -324,6 +327,7 @@ inline Node node_of(int dir, const std::string& name) {
       e.type = EntryType::kDirectory;
       const int fd = openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME);
       CHECK(fd >= 0);
+      read_flags(fd, e);
       DIR* list = fdopendir(fd);
       while (const dirent* d = readdir(list)) {
         const std::string child = d->d_name;

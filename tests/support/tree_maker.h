@@ -22,6 +22,7 @@
 #include <cstring>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace coppice::testing {
@@ -29,7 +30,7 @@ namespace coppice::testing {
 struct TreeOptions {
   unsigned directories = 12, files_per_directory = 8;
   bool privileged = geteuid() == 0;  // owners, devices, capabilities, trusted attributes
-  bool locked = false;               // immutable and append-only files too: unlock_tree() before removal
+  bool locked = false;               // immutable and append-only ones too: unlock_tree() before removal
   bool deep = true;                  // a path longer than PATH_MAX
   bool large = true;                 // contents beyond 128 KiB
 };
@@ -240,7 +241,10 @@ class TreeMaker {
   }
 
   void symlink(int dir, const std::string& name, const std::string& target) {
-    if (symlinkat(target.c_str(), dir, name.c_str()) != 0) fail("symlink " + name);
+    if (symlinkat(target.c_str(), dir, name.c_str()) != 0) {
+      if (errno != ENAMETOOLONG) fail("symlink " + name);  // XFS holds 1023 bytes
+      return;
+    }
     finish(dir, name, 0, true);
   }
 
@@ -248,7 +252,7 @@ class TreeMaker {
     bool is_device = type == S_IFCHR || type == S_IFBLK;
     if (is_device && !options_.privileged) return;
     if (mknodat(dir, name.c_str(), type | 0600, device) != 0) {
-      if (is_device && errno == EPERM) return;  // a container without the right
+      if (is_device && (errno == EPERM || errno == EINVAL)) return;  // a container without the right; XFS takes majors up to 511
       fail("mknod " + name);
     }
     finish(dir, name, 0640);
@@ -330,6 +334,8 @@ class TreeMaker {
     for (const std::string& name : odd_names()) file(root, name, below(3000), Content::kText);
     attributes_catalogue(root);
     empty_directories(root);
+    years(root);
+    if (options_.privileged) flags_catalogue(root);
     for (const char* name : {"text-1", "random-131072", "fifo", "link-relative", "hole-middle"})
       remember_for_links(root, name);
     link_of_something(root, "hard-link");
@@ -353,6 +359,7 @@ class TreeMaker {
     on("xattr-binary", "user.binary", std::string("\0\xff\n", 3));
     on("xattr-odd-name", "user.\xff odd\n", "x");
     on("xattr-large", "user.large", std::string(3500, 'L'));
+    on("xattr-huge", "user.huge", std::string(60'000, 'H'));
     for (int i = 0; i < 12; ++i)
       on("xattr-many", ("user.many" + std::to_string(i * 7 % 12)).c_str(), std::to_string(i));
     on("acl", "system.posix_acl_access", acl(1000, true));
@@ -373,6 +380,67 @@ class TreeMaker {
       file(root, "flag-append", 10, Content::kText);
       flags(root, "flag-append", FS_APPEND_FL);
     }
+  }
+
+  // The edges of what file systems keep, and beyond them (a file system that cannot keep it takes its nearest).
+  void years(int root) {
+    static constexpr std::pair<const char*, std::int64_t> kYears[] = {
+        {"1850", -3'786'825'600}, {"1901", -2'147'483'648}, {"1969", -1},           {"2038", 2'147'483'648},
+        {"2100", 4'102'444'800},  {"2446", 15'000'000'000}, {"3000", 32'503'680'000}};
+    for (const auto& [name, seconds] : kYears) {
+      const std::string as_file = std::string("year-") + name, as_directory = as_file + "-directory";
+      file(root, as_file, 10, Content::kText);
+      close(sub_directory(root, as_directory));
+      const timespec times[2] = {{.tv_sec = seconds, .tv_nsec = 1}, {.tv_sec = seconds, .tv_nsec = 999'999'999}};
+      for (const std::string& each : {as_file, as_directory})
+        if (utimensat(root, each.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) fail("utimens " + each);
+    }
+  }
+
+  // Each flag on a file and a directory of its own, before there is content: some are refused later.
+  void flags_catalogue(int root) {
+    static constexpr std::pair<const char*, int> kFlags[] = {
+        {"compress", FS_COMPR_FL}, {"nocompress", FS_NOCOMP_FL}, {"nocow", FS_NOCOW_FL},     {"journal", FS_JOURNAL_DATA_FL},
+        {"notail", FS_NOTAIL_FL},  {"dirsync", FS_DIRSYNC_FL},   {"topdir", FS_TOPDIR_FL},   {"secrm", FS_SECRM_FL},
+        {"undelete", FS_UNRM_FL},  {"sync", FS_SYNC_FL},         {"noatime", FS_NOATIME_FL}, {"nodump", FS_NODUMP_FL}};
+    const timespec times[2] = {{.tv_sec = 1'600'000'000, .tv_nsec = 1}, {.tv_sec = 1'600'000'000, .tv_nsec = 2}};
+    for (const auto& [name, flag] : kFlags) {
+      const std::string as_file = std::string("flag-file-") + name, as_directory = std::string("flag-dir-") + name;
+      file(root, as_file, 0, Content::kText);
+      flags(root, as_file, flag);
+      int fd = openat(root, as_file.c_str(), O_WRONLY | O_CLOEXEC);
+      if (fd < 0) fail("open " + as_file);
+      write_at(fd, 0, 100'000, Content::kText);
+      close(fd);
+      close(sub_directory(root, as_directory));
+      flags(root, as_directory, flag);
+      for (const std::string& each : {as_file, as_directory})
+        if (utimensat(root, each.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) fail("utimens " + each);
+    }
+    node(root, "device-of-large-number", S_IFCHR, makedev(4095, 900'000));
+    close(sub_directory(root, "project-directory"));
+    file(root, "project-file", 10, Content::kText);
+    project(root, "project-file", 4711, 0);
+    project(root, "project-directory", 4712, FS_XFLAG_PROJINHERIT);
+    if (!options_.locked) return;
+    for (const auto& [name, flag] : {std::pair("flag-immutable-dir", FS_IMMUTABLE_FL), std::pair("flag-append-dir", FS_APPEND_FL)}) {
+      int fd = sub_directory(root, name);
+      file(fd, "inside", 10, Content::kText);
+      finish_directory(fd, false);
+      close(fd);
+      flags(root, name, flag);
+    }
+  }
+
+  static void project(int dir, const std::string& name, unsigned id, unsigned xflags) {
+    int fd = openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fsxattr attributes{};
+    if (fd >= 0 && ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
+      attributes.fsx_projid = id;
+      attributes.fsx_xflags |= xflags;
+      (void)ioctl(fd, FS_IOC_FSSETXATTR, &attributes);
+    }
+    if (fd >= 0) close(fd);
   }
 
   int sub_directory(int parent, const std::string& name) {
@@ -415,7 +483,7 @@ class TreeMaker {
           file(fd, name, below(600'000), Content::kText);
           break;
         case 6:
-          node(fd, name, S_IFCHR, makedev(static_cast<unsigned>(below(4000)), static_cast<unsigned>(below(1'000'000))));
+          node(fd, name, S_IFCHR, makedev(static_cast<unsigned>(below(512)), static_cast<unsigned>(below(262'144))));
           break;
         default:
           file(fd, name, below(8000), chance(2) ? Content::kRandom : Content::kText,
@@ -454,10 +522,10 @@ inline void make_tree(std::uint64_t seed, const std::string& path, TreeOptions o
   TreeMaker(seed, options).make(path);
 }
 
-// Takes immutable and append-only off the files of the top directory (the only ones that have them), so that the tree
+// Takes immutable and append-only off what is in the top directory (the only ones that have them), so that the tree
 // can be removed.
 inline void unlock_tree(const std::string& path) {
-  for (const char* name : {"flag-immutable", "flag-append"}) {
+  for (const char* name : {"flag-immutable", "flag-append", "flag-immutable-dir", "flag-append-dir"}) {
     int fd = open((path + "/" + name).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) continue;
     int now = 0;

@@ -48,6 +48,10 @@ struct RestoreReport {
   std::uint64_t failed = 0;              // entries that are not there, or not right
   std::vector<RestoreWarning> warnings;  // the first 1000
   std::uint64_t warnings_total = 0;
+  // Directories on which a file system was mounted when they were backed up, and none is here: what was on it now lies on the
+  // target's own. The first 100.
+  std::vector<std::string> mount_points;
+  std::uint64_t mount_points_total = 0;
 };
 
 // Damage to one block fails the files that need it (named in the warnings) and no others. An error is returned only

@@ -1,0 +1,48 @@
+# Mount points and bind mounts: a backup crosses them or, asked to, stops there; what is seen at two places comes back at both; a restore says which mount points are plain directories now, and not where something is mounted again.
+. "$(dirname "$0")/lib.sh" "$1"
+tree="$work/tree"
+mkdir -p "$tree/mounted" "$tree/bound" "$tree/real"
+mount -t tmpfs -o size=4m none "$tree/mounted" 2> /dev/null || { echo "skipped: may not mount here"; exit 77; }
+trap 'for m in "$tree/mounted" "$tree/bound" "$tree/bound-file" "$work/back/mounted"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
+new_vault
+echo inside > "$tree/mounted/file"
+chmod 0711 "$tree/mounted"
+echo real > "$tree/real/file"
+ln "$tree/real/file" "$tree/real/twin"
+touch "$tree/bound-file"
+mount --bind "$tree/real" "$tree/bound"
+mount --bind "$tree/real/file" "$tree/bound-file"
+
+status 0 "$coppice" backup "$tree"
+"$coppice" ls -R --json "latest:$tree" > "$work/listing"
+[ "$(grep -c '"mount_point":true' "$work/listing")" = 3 ] || { cat "$work/listing"; die "the mount points are not marked"; }
+status 0 "$coppice" restore "latest:$tree" --to "$work/back"
+says "2 mount points in the snapshot are plain directories here:"
+grep -q "$tree/bound" "$work/out" && grep -q "$tree/mounted" "$work/out" || die "the mount points are not named"
+same "$tree" "$work/back"
+[ "$(stat -c %a "$work/back/mounted")" = 711 ] || die "the mounted directory has mode $(stat -c %a "$work/back/mounted")"
+for place in real bound; do   # two names of one file, at each place by themselves
+  [ "$(stat -c %i "$work/back/$place/file")" = "$(stat -c %i "$work/back/$place/twin")" ] || die "the names in $place are not one file"
+  [ "$(stat -c %h "$work/back/$place/file")" = 2 ] || die "the file in $place has $(stat -c %h "$work/back/$place/file") names"
+done
+# Mounted again, it is filled and not told.
+rm -rf "$work/back/mounted/file"
+mount -t tmpfs -o size=4m none "$work/back/mounted"
+status 0 "$coppice" restore "latest:$tree" --to "$work/back"
+says "1 mount point in the snapshot is a plain directory here:"
+! grep -q "$tree/mounted" "$work/out" || die "a mount point that is one is told"
+same "$tree" "$work/back"
+umount "$work/back/mounted"
+[ ! -e "$work/back/mounted/file" ] || die "the file went below the mount"
+status 0 "$coppice" restore "latest:$tree" --to "$work/dry" -n
+says "2 mount points"
+status 0 "$coppice" restore "latest:$tree" --to "$work/back" --json
+[ "$(grep -c '"type":"mount_point"' "$work/out")" = 2 ] || die "the mount points are not told in JSON"
+
+# On one file system: what is mounted there is a mount point without content; so it is a bind mount.
+status 0 "$coppice" backup --one-file-system "$tree"
+says "on another file system"
+status 0 "$coppice" restore "latest:$tree" --to "$work/hollow"
+[ -d "$work/hollow/mounted" ] && [ ! -e "$work/hollow/mounted/file" ] && [ ! -e "$work/hollow/bound/file" ] || die "it crossed a mount point"
+same "$tree/real" "$work/hollow/real"
+says "2 mount points"
