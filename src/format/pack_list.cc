@@ -26,7 +26,7 @@ Bytes encode_pack_page(const std::vector<PackRecord>& records) {
 Result<std::vector<PackRecord>> decode_pack_page(ByteSpan page) {
   Decoder d("pack list page", page);
   decode_list_head(d, ListPageKind::kPacks);
-  const std::uint64_t count = d.count(kPackPageRecordsMax, 3 + 1 + 32);
+  const std::uint64_t count = d.count(kPackPageRecordsMax, kPackRecordBytesMin);
   d.rule(count >= 1, "it holds no pack");
   std::vector<PackRecord> records;
   records.reserve(count);

@@ -13,10 +13,8 @@ constexpr std::uint64_t kReaderCacheBytesMin = 16u << 20;
 constexpr std::uint64_t kWorkerBytes = 16u << 20;  // one worker's window, block and plaintext
 
 std::uint32_t passes_for(const CheckRun& run) {
-  std::uint64_t packs = 0;
-  for (const SnapshotNote& note : run.snapshots) packs += note.packs;
   const std::uint64_t budget = std::max<std::uint64_t>(run.options.memory_bytes / 3, kBytesAPack);
-  return static_cast<std::uint32_t>(packs * kBytesAPack / budget + 1);
+  return static_cast<std::uint32_t>(run.packs_max * kBytesAPack / budget + 1);
 }
 
 Result<> check_all(CheckRun& run) {

@@ -31,7 +31,7 @@ struct SnapshotNote {
   std::uint64_t sequence = 0;
   format::SessionId previous_session;
   format::Digest previous{};
-  std::uint64_t packs = 0;
+  std::uint64_t packs = 0;                         // as it says; for the display
   bool forgotten = false;
 };
 
@@ -49,6 +49,8 @@ struct CheckRun {
   std::vector<format::SessionId> bad_snapshots{};  // names taken by what is no valid commit
   std::set<format::SessionId> claims{};
   std::set<std::pair<format::SessionId, std::uint32_t>> runs{};
+  std::set<format::Digest> pack_pages{};           // of all commits: each is looked at once, however often it is named
+  std::uint64_t packs_max = 0;                     // that those pages can hold, by their sizes in the store
   std::unordered_set<std::uint64_t> list_pages{};  // first 8 bytes of the hashes of pages in use
   bool list_pages_complete = true;                 // false: there were too many to remember
   bool pack_lists_complete = true;                 // false: a page of one cannot be read, so not every pack is known
@@ -117,6 +119,7 @@ struct TreeBatch {
   const std::vector<format::Digest>& list_roots;
   const std::vector<std::optional<format::ChunkRef>>& roots;  // none: an empty tree, or one that we cannot open
 };
-Result<> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch);
+// False when the trees hang the same nodes at far more paths than there are nodes, so that the walk was given up.
+Result<bool> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch);
 
 }  // namespace coppice::maintenance

@@ -144,10 +144,16 @@ Result<> check_batch(CheckRun& run, const Part& part, const PackTable& table, co
       compare_with_packs(run, batch, lists, table);
       if (!run.reader) return {};
       run.progress.phase = CheckPhase::kTrees;
-      return check_trees(run, part, {batch.notes, lists, incomplete, batch.list_roots, batch.roots});
+      if (TRY(check_trees(run, part, {batch.notes, lists, incomplete, batch.list_roots, batch.roots}))) return {};
+      if (batch.notes.size() == 1) {
+        const std::string object = format::snapshot_object(batch.notes[0].session);
+        touch_all(run, run.damage(object, ErrorKind::kCorrupt, "its tree hangs the same directories at more paths than any disk has: it was not walked to its end"),
+                  Mask{{1}}, batch);
+        return {};
+      }
     }
   }
-  // Lists too unlike each other for one table: fewer at a time.
+  // Lists too unlike each other for one table, or a tree among these that has no end: fewer at a time.
   const std::size_t half = batch.notes.size() / 2;
   TRY(check_batch(run, part, table, slice(batch, 0, half)));
   return check_batch(run, part, table, slice(batch, half, batch.notes.size()));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <span>
 
 #include "check_internal.h"
@@ -17,16 +18,15 @@ constexpr std::size_t kCommitsWindow = 64;         // commits held at once
 constexpr std::size_t kPagesWindow = 16;           // pages of pack lists: 65,536 records
 constexpr std::uint32_t kReadBytesMax = 4u << 20;  // of a pack, in one request
 
-// A page of a commit's pack list, and the commit's own sums.
-struct ListedPage {
-  format::Digest hash{};
-  std::size_t snapshot = 0;   // in the window
-};
-struct Sums {
-  format::SessionId session;
-  format::PackList said;
+// What a page of a pack list holds; no packs: it cannot be read.
+struct PageSum {
   std::uint64_t packs = 0, bytes = 0;
-  bool readable = true;
+};
+using PageSums = std::map<format::Digest, PageSum>;
+
+struct Said {
+  format::SessionId session;
+  format::PackList packs;
 };
 
 PackTable::Row check_pack(CheckRun& run, const format::PackRecord& record) {
@@ -144,20 +144,20 @@ void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataC
 
 namespace {
 
-// The packs of up to kPagesWindow pages.
-Result<> check_pages(CheckRun& run, const Part& part, std::span<const ListedPage> pages, std::vector<Sums>& sums, PackTable& table) {
+// The packs of up to kPagesWindow pages, none of which was read before.
+Result<> check_pages(CheckRun& run, const Part& part, std::span<const PageSums::iterator> pages, PackTable& table) {
   std::vector<Result<std::vector<format::PackRecord>>> read(pages.size());
-  TRY(run.in_parallel(pages.size(), kFetchThreads, [&](std::size_t i) { read[i] = packs::read_pack_page(run.vault.store(), pages[i].hash); }));
+  TRY(run.in_parallel(pages.size(), kFetchThreads, [&](std::size_t i) { read[i] = packs::read_pack_page(run.vault.store(), pages[i]->first); }));
   std::vector<format::PackRecord> records;
   for (std::size_t i = 0; i < pages.size(); ++i) {
-    Sums& sum = sums[pages[i].snapshot];
-    run.remember_page(pages[i].hash);
+    run.remember_page(pages[i]->first);
     if (!read[i]) {
-      sum.readable = run.pack_lists_complete = false;
-      if (const auto id = run.damage(format::list_object(pages[i].hash), read[i].error())) run.findings.touch_snapshot(*id, sum.session);
+      run.pack_lists_complete = false;
+      (void)run.damage(format::list_object(pages[i]->first), read[i].error());
       continue;
     }
-    sum.packs += read[i]->size();
+    PageSum& sum = pages[i]->second;
+    sum.packs = read[i]->size();
     for (const format::PackRecord& record : *read[i]) {
       sum.bytes += record.bytes;
       if (part.covers(record.name)) records.push_back(record);
@@ -169,6 +169,23 @@ Result<> check_pages(CheckRun& run, const Part& part, std::span<const ListedPage
   return {};
 }
 
+void compare_sums(CheckRun& run, const Said& said, const PageSums& sums) {
+  PageSum found;
+  bool readable = true;
+  for (const format::Digest& page : said.packs.pages) {
+    const PageSum& sum = sums.at(page);
+    found.packs += sum.packs;
+    found.bytes += sum.bytes;
+    if (sum.packs > 0) continue;
+    readable = false;
+    if (const auto id = run.findings.of_object(format::list_object(page))) run.findings.touch_snapshot(*id, said.session);
+  }
+  if (readable && (found.packs != said.packs.packs || found.bytes != said.packs.bytes))
+    run.damage(format::snapshot_object(said.session), ErrorKind::kCorrupt,
+               fmt::format("it says that it has {} packs of {} bytes together, its list has {} of {}", said.packs.packs, said.packs.bytes,
+                           found.packs, found.bytes));
+}
+
 }  // namespace
 
 Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
@@ -176,26 +193,24 @@ Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
   std::uint64_t total = 0;
   for (const SnapshotNote& note : run.snapshots) total += note.packs;
   run.progress.packs_total = total;
+  PageSums sums;
   for (std::size_t begin = 0; begin < run.snapshots.size(); begin += kCommitsWindow) {
-    std::vector<Sums> sums(std::min(kCommitsWindow, run.snapshots.size() - begin));
-    TRY(run.in_parallel(sums.size(), kFetchThreads, [&](std::size_t i) {
-      sums[i].session = run.snapshots[begin + i].session;
-      const auto snapshot = run.vault.snapshot(sums[i].session);
+    std::vector<Said> said(std::min(kCommitsWindow, run.snapshots.size() - begin));
+    TRY(run.in_parallel(said.size(), kFetchThreads, [&](std::size_t i) {
+      said[i].session = run.snapshots[begin + i].session;
+      auto snapshot = run.vault.snapshot(said[i].session);
       if (snapshot)
-        sums[i].said = snapshot->commit.packs;
+        said[i].packs = std::move(snapshot->commit.packs);
       else  // it was whole a moment ago
-        run.damage(format::snapshot_object(sums[i].session), snapshot.error());
+        run.damage(format::snapshot_object(said[i].session), snapshot.error());
     }));
-    std::vector<ListedPage> pages;
-    for (std::size_t i = 0; i < sums.size(); ++i)
-      for (const format::Digest& hash : sums[i].said.pages) pages.push_back({hash, i});
-    for (std::size_t at = 0; at < pages.size(); at += kPagesWindow)
-      TRY(check_pages(run, part, std::span(pages).subspan(at, std::min(kPagesWindow, pages.size() - at)), sums, table));
-    for (const Sums& sum : sums)
-      if (sum.readable && (sum.packs != sum.said.packs || sum.bytes != sum.said.bytes))
-        run.damage(format::snapshot_object(sum.session), ErrorKind::kCorrupt,
-                   fmt::format("it says that it has {} packs of {} bytes together, its list has {} of {}", sum.said.packs, sum.said.bytes,
-                               sum.packs, sum.bytes));
+    std::vector<PageSums::iterator> fresh;
+    for (const Said& each : said)
+      for (const format::Digest& hash : each.packs.pages)
+        if (const auto [it, is_new] = sums.try_emplace(hash); is_new) fresh.push_back(it);
+    for (std::size_t at = 0; at < fresh.size(); at += kPagesWindow)
+      TRY(check_pages(run, part, std::span(fresh).subspan(at, std::min(kPagesWindow, fresh.size() - at)), table));
+    for (const Said& each : said) compare_sums(run, each, sums);
   }
   table.settle();
   run.report.packs += table.rows().size();

@@ -23,6 +23,7 @@ constexpr std::size_t kRunReadBytes = 1u << 20;
 // What one commit brings to the check, taken out of it at once so that the commit need not be kept.
 struct Visit {
   Result<SnapshotNote> note = fail(ErrorKind::kNotFound, "");
+  std::vector<format::Digest> pack_pages;
   std::vector<format::RunRecord> runs, superseded;
 };
 
@@ -52,6 +53,7 @@ Visit visit_session(CheckRun& run, SessionId session) {
   else
     note.forgotten = forget->has_value();
   visit.note = note;
+  visit.pack_pages = std::move(snapshot->commit.packs.pages);
   visit.runs = std::move(snapshot->commit.runs);
   visit.superseded = std::move(snapshot->commit.superseded);
   run.progress.snapshots += 1;
@@ -63,14 +65,29 @@ struct Runs {
   std::set<std::pair<SessionId, std::uint32_t>> superseded;
 };
 
+// How many packs there may be decides how often the vault is gone over. What a commit says of that is a claim; a page that lies in the
+// store is evidence.
+Result<> weigh_pages(CheckRun& run, const std::vector<format::Digest>& fresh) {
+  std::atomic<std::uint64_t> packs{0};
+  TRY(run.in_parallel(fresh.size(), kFetchThreads, [&](std::size_t i) {
+    if (const auto size = run.vault.store().size(format::list_object(fresh[i])))
+      packs += std::min<std::uint64_t>(*size / format::kPackRecordBytesMin, format::kPackPageRecordsMax);
+  }));
+  run.packs_max += packs;
+  return {};
+}
+
 Result<> visit_all(CheckRun& run, const std::vector<SessionId>& sessions, Runs& runs) {
   for (std::size_t begin = 0; begin < sessions.size(); begin += kWindow) {
     const std::size_t count = std::min(kWindow, sessions.size() - begin);
     std::vector<Visit> visits(count);
     TRY(run.in_parallel(count, kFetchThreads,
                         [&](std::size_t i) { visits[i] = visit_session(run, sessions[begin + i]); }));
+    std::vector<format::Digest> fresh;
     for (std::size_t i = 0; i < count; ++i) {
       Visit& visit = visits[i];
+      for (const format::Digest& page : visit.pack_pages)
+        if (run.pack_pages.insert(page).second) fresh.push_back(page);
       if (!visit.note) {
         run.damage(format::snapshot_object(sessions[begin + i]), visit.note.error());
         run.bad_snapshots.push_back(sessions[begin + i]);
@@ -81,6 +98,7 @@ Result<> visit_all(CheckRun& run, const std::vector<SessionId>& sessions, Runs& 
         runs.records.emplace(std::pair(record.session, record.number), record);
       for (const format::RunRecord& record : visit.superseded) runs.superseded.emplace(record.session, record.number);
     }
+    TRY(weigh_pages(run, fresh));
   }
   std::ranges::sort(run.snapshots, {}, &SnapshotNote::session);
   std::ranges::sort(run.bad_snapshots);

@@ -6,13 +6,15 @@
 // cost, and still each of them is checked whole. Nothing that was visited needs to be remembered for that; a small
 // table that forgets saves walking the same node again where it hangs at several paths.
 //
-// The stack is on the heap: a hostile tree may be 65,536 levels deep.
+// The stack is on the heap: a hostile tree may be 65,536 levels deep. And it may hang a node twice below each of a thousand others, which
+// makes 2^1000 paths of a thousand nodes: the walk counts its different nodes, and ends when it has entered many times as many.
 
 #include <fmt/format.h>
 
 #include <deque>
 
 #include "check_internal.h"
+#include "distinct_count.h"
 #include "held_pages.h"
 
 namespace coppice::maintenance {
@@ -24,6 +26,9 @@ using format::ChunkRef;
 // grouping, so that memory stays bounded.
 constexpr std::size_t kChildrenMax = 8192, kChildrenMaxDeep = 32, kDeep = 64;
 constexpr std::size_t kVisitedSlots = 1u << 16;
+
+// A file system that is mounted at several places gives the same nodes again and again; but not like this.
+constexpr std::uint64_t kEnteredPerNodeMax = 64, kEnteredAtLeast = 1u << 16;
 
 struct Group {
   ChunkRef node;
@@ -49,9 +54,11 @@ class TreeWalk {
  public:
   TreeWalk(CheckRun& run, const Part& part, const TreeBatch& batch)
       : run_(run), part_(part), batch_(batch), any_bad_(run.findings.any_bad_block()), visited_(kVisitedSlots),
-        held_(std::min(kHeldPageBytesMax, run.options.memory_bytes / 8)) {}
+        held_(std::min(kHeldPageBytesMax, run.options.memory_bytes / 8)),
+        nodes_(random_seed(run)) {}
 
-  Result<> walk() {
+  // False: given up.
+  Result<bool> walk() {
     Frame& root = frames_.emplace_back();
     for (unsigned i = 0; i < batch_.roots.size(); ++i) {
       if (!batch_.roots[i]) continue;
@@ -67,15 +74,28 @@ class TreeWalk {
         descend(frame);
       } else if (frame.group < frame.groups.size()) {
         TRY(run_.go_on());
+        if (enters_without_end()) return false;
         collect(frame);
       } else {
         frames_.pop_back();
       }
     }
-    return {};
+    return true;
   }
 
  private:
+  static std::uint64_t random_seed(const CheckRun& run) {
+    std::array<std::byte, 8> bytes;
+    run.vault.entropy().fill(bytes);
+    return load_le<std::uint64_t>(bytes);
+  }
+
+  bool enters_without_end() {
+    if (entered_ < entered_max_) return false;
+    entered_max_ = std::max(kEnteredAtLeast, kEnteredPerNodeMax * nodes_.estimate());
+    return entered_ >= entered_max_;
+  }
+
   // Into the next child; all that bear its name go together.
   void descend(Frame& frame) {
     const std::string& name = frame.children[frame.child].name;
@@ -111,6 +131,8 @@ class TreeWalk {
           ++frame.group;
           continue;
         }
+        ++entered_;
+        nodes_.add(group.node.id.bytes);
         frame.bad_chunks.clear();
         look_up(group.node, group.mask);
         frame.cursor.emplace(*run_.reader, group.node,
@@ -282,6 +304,8 @@ class TreeWalk {
   bool any_bad_;
   std::vector<Visited> visited_;
   HeldPages held_;
+  DistinctCount nodes_;
+  std::uint64_t entered_ = 0, entered_max_ = kEnteredAtLeast;
   std::deque<Frame> frames_;
   std::string path_;
   format::Entry entry_;
@@ -293,7 +317,7 @@ class TreeWalk {
 
 }  // namespace
 
-Result<> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch) {
+Result<bool> check_trees(CheckRun& run, const Part& part, const TreeBatch& batch) {
   return TreeWalk(run, part, batch).walk();
 }
 

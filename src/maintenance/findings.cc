@@ -70,6 +70,12 @@ std::optional<Findings::Id> Findings::of(const format::Birth& birth) const {
   return std::nullopt;
 }
 
+std::optional<Findings::Id> Findings::of_object(const std::string& object) const {
+  MutexLock lock(mutex_);
+  const auto it = by_object_.find({object, -1});
+  return it != by_object_.end() ? std::optional<Id>(it->second) : std::nullopt;
+}
+
 bool Findings::any_bad_block() const {
   MutexLock lock(mutex_);
   return !bad_packs_.empty() || !bad_blocks_.empty();

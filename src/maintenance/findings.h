@@ -29,6 +29,7 @@ class Findings {
   // The finding that says `birth` cannot be read, if there is one.
   std::optional<Id> of(const format::Birth& birth) const;
   bool any_bad_block() const;
+  std::optional<Id> of_object(const std::string& object) const;
 
   void touch_snapshot(Id finding, format::SessionId session);
   void touch_file(Id finding, std::string_view path);

@@ -26,6 +26,7 @@ struct PackList {
 };
 
 inline constexpr std::uint32_t kPackPageRecordsMax = 4096, kPackPagesMax = 1u << 12;
+inline constexpr std::uint32_t kPackRecordBytesMin = 3 + 1 + 32;   // encoded
 
 // `records` ascend strictly by name, 1..kPackPageRecordsMax of them.
 Bytes encode_pack_page(const std::vector<PackRecord>& records);
