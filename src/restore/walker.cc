@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::size_t kChildrenPerBatch = 16384, kChildrenPerBatchTight = 64;
 constexpr std::size_t kChildrenMax = 65536;  // in all frames: beyond it batches are small
-constexpr std::string_view kBatchFull = "batch full";
 
 }  // namespace
 
@@ -30,23 +29,13 @@ Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
     if (!patterns_.empty()) run_.collector.count_chosen();
     if (runner_) run_.directories.make(base.directory);
   }
-  bool root_read = false;
   while (!stack_.empty() && !run_.collector.stopped()) {
     Frame& frame = stack_.back();
     if (frame.first_pass || (frame.next == frame.children.size() && frame.more)) {
-      auto result = read(frame);
-      if (!result && !run_.collector.stopped()) {
-        const bool at_root = stack_.size() == 1 && !root_read;
-        auto error = std::move(result).error();
-        if (at_root) {
-          leave_frames();
-          return std::unexpected<Error>(std::move(error).within("the directory to restore"));
-        }
-        run_.collector.fail(Where{frame.directory, {}}.path(),
-                            "the list of this directory cannot be read from the vault: " + error.message());
-        frame.more = false;  // its children that were read are restored
+      if (auto result = read(frame); !result) {
+        leave_frames();
+        return std::unexpected<Error>(std::move(result).error().within("the directory to restore"));
       }
-      root_read = true;
       continue;
     }
     if (frame.next == frame.children.size()) {
@@ -101,7 +90,8 @@ void Walker::leave_frames() {
   }
 }
 
-// One pass over a directory: its files the first time, and the next batch of its subdirectories.
+// One pass over a directory: its files the first time, and the next batch of its subdirectories. A page that cannot be
+// read costs what is on it. An error: this is the base, and nothing of it can be read.
 Result<> Walker::read(Frame& frame) {
   const bool first = std::exchange(frame.first_pass, false);
   frame.more = false;
@@ -110,26 +100,31 @@ Result<> Walker::read(Frame& frame) {
   if (!frame.node || frame.directory->failed) return {};
   const std::string resume_after = frame.resume_after;
   const std::size_t batch = pending_children_ > kChildrenMax ? kChildrenPerBatchTight : kChildrenPerBatch;
-  auto result =
-      vault::read_directory(run_.reader, *frame.node,
-                            [&](const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) -> Result<> {
-                              if (run_.collector.stopped()) return coppice::fail(ErrorKind::kCancelled, "stopped");
-                              if (entry.type == format::EntryType::kDirectory) {
-                                if (!first && entry.name <= resume_after) return {};
-                                if (frame.children.size() >= batch) {
-                                  frame.more = true;
-                                  if (first) return {};  // the files behind it are wanted still
-                                  return coppice::fail(ErrorKind::kInvalid, std::string(kBatchFull));
-                                }
-                                visit_directory(frame, entry);
-                                return {};
-                              }
-                              if (first) visit(frame, entry, chunks);
-                              return {};
-                            });
+  vault::DirectoryCursor cursor(run_.reader, *frame.node);
+  format::Entry entry;
+  std::optional<Error> bad;
+  bool any = false;
+  while (!run_.collector.stopped()) {
+    const Result<bool> got = cursor.next(entry);
+    if (!got && !bad) bad = got.error();
+    if (!got) continue;  // behind the page
+    if (!*got) break;
+    any = true;
+    if (entry.type != format::EntryType::kDirectory) {
+      if (first) visit(frame, entry, cursor.chunks());
+    } else if (first || entry.name > resume_after) {
+      frame.more = frame.children.size() >= batch;
+      if (frame.more && !first) break;
+      if (!frame.more) visit_directory(frame, entry);  // else the files behind it are wanted still
+    }
+  }
   pin_.reset();
-  if (!result && frame.more && result.error().message().find(kBatchFull) != std::string::npos) return {};
-  return result;
+  if (!bad || !first) return {};
+  if (!any && stack_.size() == 1) return std::unexpected<Error>(std::move(*bad));
+  run_.collector.fail(Where{frame.directory, {}}.path(),
+                      fmt::format("{}the list of this directory cannot be read from the vault: {}",
+                                  any ? "a part of " : "", bad->message()));
+  return {};
 }
 
 void Walker::visit_directory(Frame& frame, const format::Entry& entry) {

@@ -214,7 +214,7 @@ Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store) {
   auto bytes = store.get(format::kVaultObject, format::kControlObjectBytesMax);
   if (!bytes) {
     if (bytes.error().kind() == ErrorKind::kNotFound)
-      return fail(ErrorKind::kNotFound, fmt::format("there is no vault at {}", store.describe()));
+      return std::unexpected(vault::missing_description(store));
     return std::unexpected(std::move(bytes).error());
   }
   const auto parsed = nlohmann::json::parse(as_text(*bytes), nullptr, false);

@@ -105,6 +105,13 @@ Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bun
 
 }  // namespace
 
+Error missing_description(storage::ObjectStore& store) {
+  if (store.size(format::roster_object(0)))
+    return Error(ErrorKind::kCorrupt, fmt::format("{} is gone from the vault at {}, whose {} is there: put it back from a copy of the vault",
+                                                  format::kVaultObject, store.describe(), format::roster_object(0)));
+  return Error(ErrorKind::kNotFound, fmt::format("there is no vault at {}: make one with `coppice init`", store.describe()));
+}
+
 std::string Snapshot::id() const { return render_hex(commit_hash); }
 std::string Snapshot::short_id() const { return render_hex(ByteSpan(commit_hash).first(6)); }
 
@@ -126,7 +133,7 @@ Result<std::unique_ptr<Vault>> Vault::open(storage::ObjectStore& store, keys::Ke
 Result<> Vault::load_description() {
   const Result<Bytes> bytes = store_.get(format::kVaultObject, format::kVaultDescriptionBytesMax);
   if (!bytes && bytes.error().kind() == ErrorKind::kNotFound)
-    return fail(ErrorKind::kNotFound, fmt::format("no vault at {}: make one with `coppice init`", store_.describe()));
+    return std::unexpected(missing_description(store_));
   if (!bytes) return std::unexpected(bytes.error().within(fmt::format("reading the vault at {}", store_.describe())));
   description_ =
       TRY(within(format::decode_vault_description(*bytes), fmt::format("the vault at {}", store_.describe())));

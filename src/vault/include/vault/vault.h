@@ -47,6 +47,9 @@ struct SnapshotList {
   std::vector<BadSnapshot> bad;
 };
 
+// What to say when the store has no vault.json: kNotFound where there is no vault, kCorrupt where it was lost.
+Error missing_description(storage::ObjectStore& store);
+
 class Vault {
  public:
   // `store` must outlive the vault. `state_directory`: host-local, 0700, made when missing; empty: nothing is remembered. One that cannot
