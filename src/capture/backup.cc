@@ -53,6 +53,7 @@ std::vector<std::string> idle_patterns(const std::vector<std::string>& patterns,
 Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& options, BackupProgress& progress, const CancelToken& cancel) {
   const std::uint64_t began = vault.clock().monotonic_ns();
   const Timestamp started = vault.clock().now();
+  TRY(vault.may_write());
   allow_many_descriptors();
   const bool stream = !options.stdin_name.empty();
   if (stream ? !options.sources.empty() : options.sources.empty()) return fail(ErrorKind::kInvalid, "nothing to back up: name a file or directory");
