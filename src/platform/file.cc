@@ -75,6 +75,7 @@ Result<> replace_file(const std::string& path, ByteSpan bytes, mode_t mode) {
   const std::string temporary = temporary_name();
   const Fd file = TRY(open_at(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
   TemporaryGuard guard(directory.get(), temporary);
+  if ((mode & 077) != 0 && fchmod(file.get(), mode) != 0) return fail_errno(errno, "chmod");  // whatever the umask takes away
   TRY(write_full(file.get(), bytes));
   TRY(sync_fd(file.get()));
   if (renameat(directory.get(), temporary.c_str(), directory.get(), base.c_str()) != 0) return fail_errno(errno, "rename");

@@ -72,6 +72,10 @@ TEST(WriteFileDurably, CreatesAndReplacesWithItsMode) {
   ASSERT_OK(write_file_durably(temp / "f", as_bytes("two"), 0400));
   EXPECT_EQ(mode_of(temp / "f"), 0400u);
   EXPECT_EQ(as_text(read_file(temp / "f", 100).value()), "two");
+  const mode_t umask_before = umask(077);
+  ASSERT_OK(write_file_durably(temp / "f", as_bytes("for others"), 0644));
+  umask(umask_before);
+  EXPECT_EQ(mode_of(temp / "f"), 0644u);
   EXPECT_EQ(count_entries(temp.path()), 1u);
 }
 
