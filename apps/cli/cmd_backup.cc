@@ -3,19 +3,15 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <climits>
 #include <csignal>
-#include <cstdlib>
 
 #include "capture/backup.h"
-#include "foundation/encoding.h"
+#include "tasks/backup_task.h"
 #include "tasks/interrupt.h"
 
 namespace coppice::cli {
 
 namespace {
-constexpr std::uint64_t kFreeBytesMin = 64ull << 20;
 constexpr std::string_view kInterrupted =
     "\ncoppice: stopping. What was stored so far is kept, and the same command goes on from there. Again to stop at "
     "once.\n";
@@ -26,44 +22,6 @@ struct BackupFlags {
   bool no_exclude_caches = false, no_exclude_nodump = false, no_verify = false;
 };
 
-void never_back_up(capture::BackupOptions& options, const std::string& directory) {
-  options.never.push_back(directory);
-  char resolved[PATH_MAX];
-  if (realpath(directory.c_str(), resolved) && directory != resolved) options.never.emplace_back(resolved);
-}
-
-// Until the scan is done the last snapshot says what to expect, or more, when more was found.
-tasks::ProgressSample sample_of(const capture::BackupProgress& progress) {
-  tasks::ProgressSample sample;
-  const std::uint64_t files_before = progress.files_before.load(), bytes_before = progress.bytes_before.load();
-  const bool done = progress.scan_done.load();
-  sample.total_known = done || files_before > 0;
-  sample.files = progress.files.load();
-  sample.bytes = progress.bytes.load();
-  sample.files_total = std::max(progress.files_found.load(), done ? 0 : files_before);
-  sample.bytes_total = std::max(progress.bytes_found.load(), done ? 0 : bytes_before);
-  return sample;
-}
-
-std::string changes_of(const capture::BackupReport& report) {
-  if (report.files_new == 0 && report.files_changed == 0) return "nothing changed";
-  if (report.files_new == 0) return tasks::render_count(report.files_changed) + " changed";
-  if (report.files_changed == 0) return tasks::render_count(report.files_new) + " new";
-  return fmt::format("{} new, {} changed", tasks::render_count(report.files_new),
-                     tasks::render_count(report.files_changed));
-}
-
-// "12 match an exclude pattern, 1 has the nodump flag"
-std::string left_out_of(const capture::BackupReport& report) {
-  std::string text;
-  for (std::size_t i = 0; i < report.left_out.size(); ++i) {
-    if (report.left_out[i] == 0) continue;
-    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", tasks::render_count(report.left_out[i]),
-                        capture::left_out_text(static_cast<capture::LeftOut>(i)));
-  }
-  return text;
-}
-
 Json left_out_json(const capture::BackupReport& report) {
   Json counts = Json::object();
   for (std::size_t i = 0; i < report.left_out.size(); ++i)
@@ -72,7 +30,7 @@ Json left_out_json(const capture::BackupReport& report) {
   return counts;
 }
 
-void print_summary(const Common& common, const capture::BackupReport& report, const Result<std::uint64_t>& free_bytes) {
+void print_summary(const Common& common, const capture::BackupReport& report, std::optional<std::uint64_t> vault_free) {
   if (common.json) {
     Json line{{"type", "summary"}, {"committed", report.committed}};
     if (report.committed) {
@@ -93,24 +51,15 @@ void print_summary(const Common& common, const capture::BackupReport& report, co
                  {"left_out", left_out_json(report)},
                  {"warnings", report.warnings_total},
                  {"duration_ms", report.duration_ms}});
-    if (free_bytes) line["vault_free"] = *free_bytes;
+    if (vault_free) line["vault_free"] = *vault_free;
     emit(line);
     return;
   }
-  const std::string what = fmt::format("{} files, {}; {}", tasks::render_count(report.files),
-                                       tasks::render_size(report.bytes), changes_of(report));
-  if (const std::string left_out = left_out_of(report); !left_out.empty() && !common.quiet)
+  if (const std::string left_out = tasks::render_left_out(report); !left_out.empty() && !common.quiet)
     print(fmt::format("left out: {}\n", left_out));
-  const std::string took = tasks::render_seconds(static_cast<double>(report.duration_ms) / 1000);
-  if (!report.committed) {
-    print(fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})\n", what,
-                      tasks::render_size(report.bytes_read), took));
-    return;
-  }
   if (report.adopted > 0 && !common.quiet)
     print(fmt::format("went on from an interrupted run: {} were stored by it\n", tasks::render_size(report.adopted)));
-  print(fmt::format("snapshot {}: {}, added {} in {}\n", report.snapshot.short_id(), what,
-                    tasks::render_size(report.added_stored), took));
+  print(tasks::render_backup(report) + "\n");
 }
 
 // Before the vault is opened: what was typed must make sense.
@@ -166,23 +115,12 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
   options.exclude_caches = !flags.no_exclude_caches;
   options.honour_nodump = !flags.no_exclude_nodump;
   options.writer.verify = !flags.no_verify;
-  options.writer.memory_bytes = common.memory().writer;
-  options.memory_bytes = common.memory_bytes;
   options.program = "coppice " COPPICE_VERSION;
 
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
-  never_back_up(options, opened->location);
-  never_back_up(options, opened->places.state_directory);
-  const auto free_bytes = opened->store->free_bytes();
-  if (!options.dry_run && free_bytes && *free_bytes < kFreeBytesMin) {
-    return report(common,
-                  Error(ErrorKind::kExhausted, fmt::format("{} has only {} free; nothing was started", opened->location,
-                                                           tasks::render_size(*free_bytes))),
-                  "make room there: at least 64 MiB");
-  }
-
-  if (free_bytes) options.vault_free = *free_bytes;
+  if (auto prepared = tasks::prepare_backup(*opened, common.memory_bytes, options); !prepared)
+    return report(common, prepared.error(), "make room there: at least 64 MiB");
   tell_as_it_happens(common, options);
   signal(SIGPIPE, SIG_IGN);  // a display that goes away is no reason to stop a backup
   capture::BackupProgress progress;
@@ -190,27 +128,20 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
   const auto run = [&] {
     const tasks::InterruptGuard interrupts(cancel, kInterrupted);
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet),
-                                         [&] { return sample_of(progress); });
+                                         [&] { return tasks::sample_of(progress); });
     return capture::run_backup(*opened->vault, options, progress, cancel);
   };
   auto done = run();
   if (!done) {
-    const Error& error = done.error();
-    if (error.kind() == ErrorKind::kCancelled && cancel.cancelled()) {
-      return report(common, Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"),
-                    "what was stored is kept: run the same command again to go on");
-    }
-    return report(common, error.within("no snapshot was made"),
-                  error.kind() == ErrorKind::kExhausted
-                      ? "make room, then run the same command again: what was stored is kept"
-                      : "");
+    const auto failure = tasks::explain_failure(done.error(), cancel);
+    return report(common, failure.error, failure.next_step);
   }
   Common for_people = common;  // programs have them already
   for_people.json = false;
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(for_people, warnings, done->warnings_total);
-  print_summary(common, *done, free_bytes);
+  print_summary(common, *done, options.vault_free);
   return done->warnings_total > 0 ? kWarnings : kDone;
 }
 }  // namespace

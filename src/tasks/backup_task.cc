@@ -1,0 +1,87 @@
+#include "tasks/backup_task.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+
+#include "tasks/quantities.h"
+
+namespace coppice::tasks {
+
+namespace {
+void never_back_up(capture::BackupOptions& options, const std::string& directory) {
+  options.never.push_back(directory);
+  char resolved[PATH_MAX];
+  if (realpath(directory.c_str(), resolved) && directory != resolved) options.never.emplace_back(resolved);
+}
+}  // namespace
+
+Result<> prepare_backup(const OpenedVault& opened, std::uint64_t memory_bytes, capture::BackupOptions& options) {
+  options.writer.memory_bytes = share_memory(memory_bytes).writer;
+  options.memory_bytes = memory_bytes;
+  never_back_up(options, opened.location);
+  never_back_up(options, opened.places.state_directory);
+  const auto free_bytes = opened.store->free_bytes();
+  if (!free_bytes) return {};  // not every store can tell
+  options.vault_free = *free_bytes;
+  if (!options.dry_run && *free_bytes < kVaultFreeBytesMin) {
+    return fail(ErrorKind::kExhausted, fmt::format("{} has only {} free; nothing was started", opened.location,
+                                                   render_size(*free_bytes)));
+  }
+  return {};
+}
+
+ProgressSample sample_of(const capture::BackupProgress& progress) {
+  ProgressSample sample;
+  const std::uint64_t files_before = progress.files_before.load(), bytes_before = progress.bytes_before.load();
+  const bool done = progress.scan_done.load();
+  sample.total_known = done || files_before > 0;
+  sample.files = progress.files.load();
+  sample.bytes = progress.bytes.load();
+  sample.files_total = std::max(progress.files_found.load(), done ? 0 : files_before);
+  sample.bytes_total = std::max(progress.bytes_found.load(), done ? 0 : bytes_before);
+  return sample;
+}
+
+std::string render_changes(const capture::BackupReport& report) {
+  if (report.files_new == 0 && report.files_changed == 0) return "nothing changed";
+  if (report.files_new == 0) return render_count(report.files_changed) + " changed";
+  if (report.files_changed == 0) return render_count(report.files_new) + " new";
+  return fmt::format("{} new, {} changed", render_count(report.files_new), render_count(report.files_changed));
+}
+
+std::string render_left_out(const capture::BackupReport& report) {
+  std::string text;
+  for (std::size_t i = 0; i < report.left_out.size(); ++i) {
+    if (report.left_out[i] == 0) continue;
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", render_count(report.left_out[i]),
+                        capture::left_out_text(static_cast<capture::LeftOut>(i)));
+  }
+  return text;
+}
+
+std::string render_backup(const capture::BackupReport& report) {
+  const std::string what = fmt::format("{} files, {}; {}", render_count(report.files), render_size(report.bytes),
+                                       render_changes(report));
+  const std::string took = render_seconds(static_cast<double>(report.duration_ms) / 1000);
+  if (!report.committed) {
+    return fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})", what,
+                       render_size(report.bytes_read), took);
+  }
+  return fmt::format("snapshot {}: {}, added {} in {}", report.snapshot.short_id(), what,
+                     render_size(report.added_stored), took);
+}
+
+BackupFailure explain_failure(const Error& error, const CancelToken& cancel) {
+  if (error.kind() == ErrorKind::kCancelled && cancel.cancelled()) {
+    return {Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"),
+            "what was stored is kept: run the same command again to go on"};
+  }
+  return {error.within("no snapshot was made"), error.kind() == ErrorKind::kExhausted
+                                                    ? "make room, then run the same command again: what was stored is kept"
+                                                    : ""};
+}
+
+}  // namespace coppice::tasks

@@ -1,0 +1,35 @@
+// What every backup has in common, whoever asked for it: `coppice backup` or a plan.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "capture/backup.h"
+#include "tasks/progress.h"
+#include "tasks/vault_access.h"
+
+namespace coppice::tasks {
+
+inline constexpr std::uint64_t kVaultFreeBytesMin = 64ull << 20;
+
+// Completes `options` by what the opened vault and the memory ceiling say: the vault and the local state are never taken,
+// the writer has its share. kExhausted when the vault's file system is full (not in a dry run).
+Result<> prepare_backup(const OpenedVault& opened, std::uint64_t memory_bytes, capture::BackupOptions& options);
+
+// Until the scan is done the last snapshot says what to expect, or more, when more was found.
+ProgressSample sample_of(const capture::BackupProgress& progress);
+
+std::string render_changes(const capture::BackupReport& report);   // "3 new, 12 changed", "nothing changed"
+std::string render_left_out(const capture::BackupReport& report);  // "12 (match an exclude pattern)"; empty: none
+// "snapshot 6dfbb9fad542: 78,611 files, 1.30 GB; nothing changed, added 0 B in 0.4 s", or what a dry run found.
+std::string render_backup(const capture::BackupReport& report);
+
+// The error of a backup that made no snapshot as a person should see it, and what to do about it (perhaps nothing).
+struct BackupFailure {
+  Error error;
+  std::string_view next_step;
+};
+BackupFailure explain_failure(const Error& error, const CancelToken& cancel);
+
+}  // namespace coppice::tasks
