@@ -8,7 +8,6 @@
 
 #include <cstdio>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,14 +15,17 @@
 #include "format/tree.h"
 #include "foundation/cancel.h"
 #include "foundation/result.h"
+#include "tasks/json.h"
+#include "tasks/keep.h"
 #include "tasks/progress.h"
 #include "tasks/quantities.h"
 #include "tasks/snapshot_ref.h"
+#include "tasks/snapshot_table.h"
 #include "tasks/vault_access.h"
 
 namespace coppice::cli {
 
-using Json = nlohmann::ordered_json;
+using tasks::Json, tasks::put_path, tasks::render_time_json;
 
 enum ExitStatus : int { kDone = 0, kFailed = 1, kUsage = 2, kWarnings = 3 };
 
@@ -75,6 +77,10 @@ void add_check(Cli& cli);
 void add_stats(Cli& cli);
 void add_forget(Cli& cli);
 void add_key(Cli& cli);
+void add_plan(Cli& cli);
+void add_plan_run(Cli& cli, CLI::App& parent);
+void add_plan_keep(Cli& cli, CLI::App& parent);
+void add_status(Cli& cli);
 void add_tar(Cli& cli);
 void add_version(Cli& cli);
 void add_manual(Cli& cli);  // hidden: the man page and the completion, from the same definitions
@@ -84,8 +90,6 @@ void add_manual(Cli& cli);  // hidden: the man page and the completion, from the
 void print(std::string_view text);  // to standard output
 void note(std::string_view text);   // to standard error, unless --quiet is the caller's business
 void emit(const Json& object);      // one line
-// `bytes` under `key` when it is UTF-8, else in base64 under `key`_b64.
-void put_path(Json& object, const std::string& key, std::string_view bytes);
 bool stdout_is_terminal();
 bool stderr_is_terminal();
 std::size_t terminal_columns();  // of standard output; 0: it is no terminal
@@ -129,11 +133,35 @@ std::string choosing_hint(const Error& error);
 // Warnings about objects that should be snapshots and are not.
 void warn_of_bad(const Common& common, const vault::SnapshotList& list);
 
+// ---- plans ----
+
+struct ConfiguredPlans {
+  tasks::Places places;
+  std::string file;  // the configuration's
+  policy::Configuration configuration;
+  Result<const policy::Plan*> find(const std::string& name) const;  // kNotFound names those that there are
+  // Plans work with the vault that stands beside them, whatever the environment says; --vault only comes before it.
+  Common with_vault(const Common& common) const;
+};
+Result<ConfiguredPlans> read_plans(const Common& common);
+
+// ---- forgetting ----
+
+struct ForgetMode {
+  bool yes = false, dry_run = false;
+};
+// Shows what goes, asks unless told not to, forgets it. `total`: snapshots that there are. Returns the exit status.
+int forget_named(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
+                 std::size_t total, const ForgetMode& mode);
+// The same for what keep rules decided, with the reason for each snapshot.
+int forget_by_rules(const Common& common, const vault::Vault& vault, const std::vector<tasks::KeepGroup>& groups,
+                    const policy::TimeZone& zone, const ForgetMode& mode);
+std::string forgetting_remark();
+
 // "drwxr-xr-x  root root      4.1 kB  2026-11-22 08:00:00  "
 std::string render_long(const format::Entry& entry);
 Json describe_snapshot(const vault::Snapshot& snapshot, bool forgotten = false);
 Json describe_entry(std::string_view path, const format::Entry& entry);
-std::string render_time_json(Timestamp t);  // RFC 3339 with nanoseconds when there are any
 std::string_view type_name(format::EntryType type);
 
 }  // namespace coppice::cli

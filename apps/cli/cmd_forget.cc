@@ -2,18 +2,17 @@
 #include <algorithm>
 
 #include "cli.h"
-#include "foundation/encoding.h"
+#include "platform/clock.h"
 
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kSpace =
-    "forget frees no space by itself: what only these snapshots use stays in the vault until it is reclaimed";
-
 struct ForgetOptions {
   std::vector<std::string> snapshots;
   tasks::SnapshotFilter filter;
-  bool yes = false, dry_run = false;
+  policy::KeepRules rules;
+  std::string within;
+  ForgetMode mode;
 };
 
 Result<std::vector<const vault::Snapshot*>> choose(const vault::SnapshotList& list, const ForgetOptions& options) {
@@ -27,9 +26,30 @@ Result<std::vector<const vault::Snapshot*>> choose(const vault::SnapshotList& li
   return chosen;
 }
 
-int run_forget(const Common& common, const ForgetOptions& options, const CLI::App* command) {
-  if (options.snapshots.empty() && options.filter.empty())
-    return usage(command, "name snapshots, or choose them with --host, --tag or --path");
+// What the rules say of all that was chosen. They look at hosts and sources, so bodies are needed.
+int run_by_rules(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
+                 const ForgetOptions& options) {
+  if (std::any_of(chosen.begin(), chosen.end(), [](auto* snapshot) { return !snapshot->body; })) {
+    return report(common, Error(ErrorKind::kDenied, "keep rules look into snapshots, and the key at hand cannot read them"),
+                  "a reader's key reads them: --key-file, --passphrase-file or --recovery-sheet");
+  }
+  const auto zone = policy::TimeZone::find("");
+  if (!zone) return report(common, zone.error());
+  const auto groups = tasks::decide_groups(chosen, options.rules, platform::system_clock().now(), *zone);
+  return forget_by_rules(common, vault, groups, *zone, options.mode);
+}
+
+int run_forget(const Common& common, ForgetOptions& options, const CLI::App* command) {
+  if (!options.within.empty()) {
+    const auto within = policy::parse_duration(options.within);
+    if (!within) return usage(command, "--keep-within: " + within.error().message());
+    options.rules.within = *within;
+  }
+  const bool by_rules = !options.rules.empty();
+  if (by_rules && !options.snapshots.empty())
+    return usage(command, "keep rules choose from all snapshots (or by --host, --tag, --path): name none with them");
+  if (!by_rules && options.snapshots.empty() && options.filter.empty())
+    return usage(command, "name snapshots, or choose them with --host, --tag, --path or --keep-...");
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
   auto list = opened->vault->snapshots();
@@ -40,62 +60,41 @@ int run_forget(const Common& common, const ForgetOptions& options, const CLI::Ap
     return report(common, Error(ErrorKind::kNotFound, "no snapshot matches; nothing was forgotten"),
                   "'coppice list' shows what is there");
   }
-  if (!common.json && (!common.quiet || !options.yes)) {
-    for (const auto* snapshot : *chosen) {
-      std::string what;
-      if (snapshot->body) {
-        what = "  " + shown(snapshot->body->host);
-        for (const auto& source : snapshot->body->sources) what += "  " + shown(source);
-      }
-      print(fmt::format("{}  {}{}\n", snapshot->short_id(), render_local(tasks::snapshot_time(*snapshot)), what));
-    }
-    std::fflush(stdout);
-  }
-  if (options.dry_run) {
-    if (common.json) {
-      for (const auto* snapshot : *chosen) emit(describe_snapshot(*snapshot));
-      emit({{"type", "summary"}, {"dry_run", true}, {"forgotten", chosen->size()}});
-    } else {
-      print(fmt::format("dry run: {} of {} snapshots would be forgotten\n", chosen->size(), list->snapshots.size()));
-    }
-    return kDone;
-  }
-  if (!options.yes && !confirm(fmt::format("Forget {} of {} snapshots?", chosen->size(), list->snapshots.size()))) {
-    return report(common, Error(ErrorKind::kCancelled, "nothing was forgotten"), "--yes does it without asking");
-  }
-  std::size_t forgotten = 0;
-  for (const auto* snapshot : *chosen) {
-    if (auto done = opened->vault->forget(*snapshot); !done) {
-      return report(common,
-                    done.error().within(
-                        fmt::format("forgetting {} ({} were forgotten before it)", snapshot->short_id(), forgotten)),
-                    done.error().kind() == ErrorKind::kDenied
-                        ? "a reader's or the owner's key may forget; a writer's may not"
-                        : "");
-    }
-    ++forgotten;
-    if (common.json) emit({{"type", "forgotten"}, {"id", snapshot->id()}});
-  }
-  if (common.json) {
-    emit({{"type", "summary"}, {"dry_run", false}, {"forgotten", forgotten}});
-  } else {
-    print(fmt::format("{} forgotten, {} left\n", forgotten, list->snapshots.size() - forgotten));
-    if (!common.quiet) note(fmt::format("{}.\n", kSpace));
-  }
-  return kDone;
+  if (by_rules) return run_by_rules(common, *opened->vault, *chosen, options);
+  return forget_named(common, *opened->vault, *chosen, list->snapshots.size(), options.mode);
+}
+
+void add_rules(CLI::App* command, ForgetOptions& options) {
+  const auto add = [&](const char* name, unsigned& count, const char* what) {
+    command->add_option(name, count, what)
+        ->type_name("N")
+        ->check(CLI::Validator(CLI::PositiveNumber).description(""))
+        ->group("Keep rules (of each host and its sources; what any rule keeps, stays)");
+  };
+  add("--keep-last", options.rules.last, "Keep the newest N");
+  add("--keep-hourly", options.rules.hourly, "Keep the newest of each of N hours");
+  add("--keep-daily", options.rules.daily, "Keep the newest of each of N days");
+  add("--keep-weekly", options.rules.weekly, "Keep the newest of each of N weeks");
+  add("--keep-monthly", options.rules.monthly, "Keep the newest of each of N months");
+  add("--keep-yearly", options.rules.yearly, "Keep the newest of each of N years");
+  command->add_option("--keep-within", options.within, "Keep all within this time before the newest: 36h, 14d, 8w, 1y")
+      ->type_name("TIME")
+      ->group("Keep rules (of each host and its sources; what any rule keeps, stays)");
 }
 }  // namespace
 
 void add_forget(Cli& cli) {
-  CLI::App* command = add_command(cli.app, "forget", "Drop snapshots from the vault's lists",
-                                  {"coppice forget 3fa29c 81bd02", "coppice forget --host old-laptop --dry-run",
-                                   "coppice forget --tag test --yes", std::string(kSpace)});
+  CLI::App* command = add_command(
+      cli.app, "forget", "Drop snapshots from the vault's lists",
+      {"coppice forget 3fa29c 81bd02", "coppice forget --host old-laptop --dry-run", "coppice forget --tag test --yes",
+       "coppice forget --keep-daily 7 --keep-weekly 4 --dry-run    say why each stays or goes", forgetting_remark()});
   auto options = std::make_shared<ForgetOptions>();
   command->add_option("snapshot", options->snapshots, "SNAP: an id's first digits (four or more), 'latest' or @TIME")
       ->type_name("SNAP")
       ->check(is_whole_snapshot());
-  command->add_flag("-y,--yes", options->yes, "Do not ask");
-  command->add_flag("-n,--dry-run", options->dry_run, "Show what would be forgotten");
+  add_rules(command, *options);
+  command->add_flag("-y,--yes", options->mode.yes, "Do not ask");
+  command->add_flag("-n,--dry-run", options->mode.dry_run, "Show what would be forgotten");
   add_filter_options(command, options->filter);
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, options, command] {

@@ -5,7 +5,6 @@
 #include "cli.h"
 #include "foundation/encoding.h"
 #include "foundation/time.h"
-#include "tasks/snapshot_table.h"
 
 namespace coppice::cli {
 

@@ -162,20 +162,13 @@ void note(std::string_view text) {
 }
 
 void emit(const Json& object) {
-  const std::string line = object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string line = tasks::render_json(object) + "\n";
   std::FILE* to = objects_to_stderr ? stderr : stdout;
   std::fwrite(line.data(), 1, line.size(), to);
   std::fflush(to);
 }
 
 void send_objects_to_stderr() { objects_to_stderr = true; }
-
-void put_path(Json& object, const std::string& key, std::string_view bytes) {
-  if (is_utf8(bytes))
-    object[key] = std::string(bytes);
-  else
-    object[key + "_b64"] = render_base64(as_bytes(bytes));
-}
 
 bool stdout_is_terminal() {
   static const bool is = isatty(STDOUT_FILENO);

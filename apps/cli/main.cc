@@ -49,6 +49,15 @@ std::string told(const CLI::ParseError& error) {
   return what;
 }
 
+// "add, list or remove"
+std::string list_of_subcommands(const CLI::App& command) {
+  const auto all = command.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
+  std::string text;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == all.size() ? " or " : ", ") + all[i]->get_name();
+  return text;
+}
+
 // What somebody gets who types no more than the program's name.
 std::string first_words() {
   std::string text = "Coppice " COPPICE_VERSION ": encrypted, deduplicated, verified backups of this host.\n\n";
@@ -85,7 +94,7 @@ int parse_and_run(int argc, char** argv) {
   bool version = false;
   cli.app.add_flag("--version", version, "Show the version, as 'coppice version' does");
   for (auto* add : {add_init, add_backup, add_list, add_ls, add_find, add_diff, add_cat, add_restore, add_tar,
-                    add_check, add_stats, add_forget, add_key, add_version, add_manual}) {
+                    add_check, add_stats, add_forget, add_plan, add_status, add_key, add_version, add_manual}) {
     add(cli);
   }
   try {
@@ -103,7 +112,7 @@ int parse_and_run(int argc, char** argv) {
   if (!cli.action) {
     const auto chosen = cli.app.get_subcommands();
     if (!chosen.empty())
-      return usage(chosen.front(), "say what to do: add, export, generate, list, remove, rotate or test-sheet");
+      return usage(chosen.front(), "say what to do: " + list_of_subcommands(*chosen.front()));
     note(first_words());
     return kUsage;
   }

@@ -43,15 +43,6 @@ std::string choosing_hint(const Error& error) {
   }
 }
 
-std::string render_time_json(Timestamp t) {
-  std::string text = render_utc(t);
-  if (t.nanoseconds != 0 && text.ends_with('Z')) {
-    text.pop_back();
-    text += fmt::format(".{:09}Z", t.nanoseconds);
-  }
-  return text;
-}
-
 std::string_view type_name(format::EntryType type) {
   switch (type) {
     case format::EntryType::kFile:

@@ -13,13 +13,14 @@
 #include "source_tree.h"
 
 namespace coppice::capture {
-namespace {
 
 std::string host_name() {
   char name[256] = {};
   ::gethostname(name, sizeof name - 1);
   return name[0] ? name : "localhost";
 }
+
+namespace {
 
 std::string user_name() {
   char buffer[4096];

@@ -16,7 +16,7 @@ for one in seen:
     assert f"`{one['type']}`" in page, f"the type {one['type']} is not in the document"
     for key, value in one.items():
         assert f"`{key.removesuffix('_b64')}`" in page, f"the field {key} of {one['type']} is not in the document"
-        if key in ("time", "started", "finished", "mtime", "oldest", "newest") or (key == "added" and isinstance(value, str)):
+        if key in ("time", "started", "finished", "mtime", "oldest", "newest", "last_run", "last_ended", "last_good", "next") or (key == "added" and isinstance(value, str)):
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{9})?Z", value), (key, value)
 PY
 }
@@ -69,15 +69,24 @@ lines 0 identity key generate --out "$work/identity"
 lines 0 test_sheet key test-sheet "$work/sheet"
 lines 0 summary forget "$first" --dry-run
 lines 0 summary forget "$first" --yes
+lines 0 summary forget --keep-last 1 --dry-run
+lines 1 error status
+printf '[plan.p]\nsources = ["%s/files"]\nbefore = [["true"]]\nkeep = { last = 1 }\nlog = "%s/log"\n' "$work" "$work" > "$COPPICE_CONFIG_DIR/coppice.toml"
+lines 0 plan_run plan run p
+lines 0 summary plan keep p --dry-run
+lines 0 summary status
+COPPICE_VAULT="$work/nowhere" lines 1 error plan run p
+lines 1 summary status
+rm "$COPPICE_CONFIG_DIR/coppice.toml"
 lines 0 version version
 lines 0 snapshot list --forgotten
 python3 - "$work/out" <<'PY2' || die "the forgotten snapshot is not told apart: $(cat "$work/out")"
 import json, sys
-assert [json.loads(line)["forgotten"] for line in open(sys.argv[1])] == [True, False]
+assert [json.loads(line)["forgotten"] for line in open(sys.argv[1])] == [True, False, False]
 PY2
 "$coppice" list --forgotten | grep -c '(forgotten)' | grep -qx 1 || die "list --forgotten does not say which"
 
-for command in init backup list ls find diff cat restore tar check stats forget key version "key add" "key export" "key list" "key remove" \
+for command in init backup list ls find diff cat restore tar check stats forget key version status plan "plan run" "plan keep" "key add" "key export" "key list" "key remove" \
   "key rotate" "key test-sheet" "key generate"; do
   status 0 "$coppice" $command --help
   says "Examples:"
@@ -115,8 +124,12 @@ usage cat latest
 usage tar @
 usage forget
 usage forget latest:/x
+usage forget --keep-last 1 latest
+usage forget --keep-within soon
+usage plan run
+usage status --max-age soon
 usage find '['
 usage find x --snapshot yesterday
 usage check --read-data=0
 usage key add --name nobody --passphrase-file "$work/passphrase"
-[ "$(ls "$COPPICE_STATE_DIR" 2> /dev/null | wc -l)" -le 1 ] || die "a usage error left something"
+[ "$(ls "$COPPICE_STATE_DIR" 2> /dev/null | wc -l)" -le 2 ] || die "a usage error left something"

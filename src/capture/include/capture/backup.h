@@ -28,7 +28,7 @@ struct BackupOptions {
   bool exclude_caches = true;              // CACHEDIR.TAG
   bool honour_nodump = true;
   std::vector<std::string> never;          // directories that are left out always: the vault, the state
-  std::string host;                        // default: the kernel's host name
+  std::string host;                        // default: host_name()
   std::vector<std::string> tags;
   std::string program;                     // "coppice 0.1.0"
   bool dry_run = false;                    // scan and compare, read nothing, store nothing
@@ -68,6 +68,8 @@ struct BackupReport {
   std::uint64_t warnings_total = 0;
   std::uint64_t duration_ms = 0;
 };
+
+std::string host_name();                   // as the kernel has it
 
 // On kCancelled or any other error nothing is committed, and what was stored by then is adopted by the next run.
 Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& options, BackupProgress& progress, const CancelToken& cancel);

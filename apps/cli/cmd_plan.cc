@@ -1,0 +1,14 @@
+// coppice plan: what the configuration says is to be backed up, and when.
+#include "cli.h"
+
+namespace coppice::cli {
+
+void add_plan(Cli& cli) {
+  CLI::App* command = add_command(cli.app, "plan", "Run the plans of the configuration, and look after them",
+                                  {"coppice plan run data", "coppice plan keep data --dry-run"});
+  command->require_subcommand(0, 1);
+  add_plan_run(cli, *command);
+  add_plan_keep(cli, *command);
+}
+
+}  // namespace coppice::cli

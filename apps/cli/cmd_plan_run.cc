@@ -1,0 +1,92 @@
+// coppice plan run: one run of a plan, by hand or by a timer.
+#include <csignal>
+
+#include "cli.h"
+#include "foundation/encoding.h"
+#include "platform/clock.h"
+#include "tasks/interrupt.h"
+#include "tasks/plan_run.h"
+
+namespace coppice::cli {
+
+namespace {
+constexpr std::string_view kInterrupted = "\ncoppice: stopping; the after-hooks still run. Again to stop at once.\n";
+
+// As it happens: everything as JSON; for people notices only, their warnings come when the run is over.
+void tell_as_it_happens(const Common& common, tasks::PlanRunRequest& request) {
+  if (common.json) {
+    request.on_warning = [](const capture::BackupWarning& warning) {
+      Json line{{"type", "warning"}};
+      if (!warning.path.empty()) put_path(line, "path", warning.path);
+      line["message"] = warning.what;
+      emit(line);
+    };
+  }
+  request.on_notice = [&common](const std::string& what) {
+    if (common.json) emit(Json{{"type", "notice"}, {"message", what}});
+    note(fmt::format("coppice: {}\n", what));
+  };
+}
+
+int tell_of(const Common& common, const tasks::PlanRunReport& run) {
+  Common for_people = common;  // programs have them already
+  for_people.json = false;
+  std::vector<Warning> warnings;
+  for (const auto& warning : run.warnings) warnings.push_back({warning.path, warning.what});
+  print_warnings(for_people, warnings, run.warnings_total);
+  if (common.json) emit(tasks::describe_run(run));
+  if (run.failure) {
+    for (const auto& hook : run.hooks) {
+      if (hook.good() || hook.when != tasks::HookReport::When::kBefore || hook.outcome.output.empty()) continue;
+      std::string output = hook.outcome.output;
+      if (!output.ends_with('\n')) output += '\n';
+      note(stderr_is_terminal() ? render_printable(output.substr(0, output.size() - 1)) + "\n" : output);
+    }
+    return report(common, Error(run.failure->kind(), fmt::format("plan {}: {}", run.plan, run.message)),
+                  run.failure->kind() == ErrorKind::kCancelled ? "what was stored is kept: the next run goes on from there"
+                                                               : opening_hint(common, *run.failure));
+  }
+  if (!common.json) print(fmt::format("plan {}: {}\n", run.plan, run.message));
+  return run.result == tasks::RunResult::kGood ? kDone : kWarnings;
+}
+
+int run_plan_run(const Common& asked, const std::string& name) {
+  const auto plans = read_plans(asked);
+  if (!plans) return report(asked, plans.error());
+  const Common common = plans->with_vault(asked);
+  const auto plan = plans->find(name);
+  if (!plan) return report(common, plan.error());
+  tasks::PlanRunRequest request{.plan = **plan, .access = common.access, .places = plans->places, .is_root = is_root()};
+  request.environment = tasks::process_environment();
+  // Hooks are told where the vault is; when nothing says so, the run fails by that.
+  if (auto vault = tasks::choose_vault(common.access.vault, common.access.config, request.environment, plans->places))
+    request.access.vault = std::move(*vault);
+  request.memory_bytes = common.memory_bytes;
+  if (common.memory_text.empty() && (*plan)->memory_bytes > 0) request.memory_bytes = (*plan)->memory_bytes;
+  request.access.memory_bytes = request.memory_bytes;
+  request.program = "coppice " COPPICE_VERSION;
+  request.progress = tasks::choose_progress_mode(common.json, common.quiet);
+  tell_as_it_happens(common, request);
+  signal(SIGPIPE, SIG_IGN);  // a display that goes away is no reason to stop a backup
+  CancelToken cancel;
+  const auto run = [&] {
+    const tasks::InterruptGuard interrupts(cancel, kInterrupted);
+    return tasks::run_plan(request, platform::system_clock(), cancel);
+  }();
+  if (!run) return report(common, run.error());
+  return tell_of(common, *run);
+}
+}  // namespace
+
+void add_plan_run(Cli& cli, CLI::App& parent) {
+  CLI::App* command = add_command(
+      parent, "run", "Back up what a plan says, with its hooks and keep rules",
+      {"coppice plan run data", "coppice plan run data --json",
+       "0: done. 3: a snapshot was made, with warnings. 1: no snapshot was made, or the plan is running already."});
+  auto name = std::make_shared<std::string>();
+  command->add_option("plan", *name, "The plan's name in the configuration")->type_name("NAME")->required();
+  add_common_options(cli, command, Access::kVault);
+  command->callback([&cli, name] { cli.action = [&cli, name] { return run_plan_run(cli.common, *name); }; });
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,116 @@
+// Forgetting snapshots, by name or by keep rules: showing what would go, asking, doing it.
+#include "cli.h"
+
+namespace coppice::cli {
+
+namespace {
+constexpr std::string_view kSpace =
+    "forget frees no space by itself: what only these snapshots use stays in the vault until it is reclaimed";
+
+std::string join(const std::vector<std::string>& parts, std::string_view between) {
+  std::string all;
+  for (const auto& part : parts) all.append(all.empty() ? "" : between).append(part);
+  return all;
+}
+
+void print_group(const tasks::KeepGroup& group, const policy::TimeZone& zone) {
+  std::string what = shown(group.host);
+  for (const auto& source : group.sources) what += "  " + shown(source);
+  print(what + "\n");
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t i = 0; i < group.snapshots.size(); ++i) {
+    const auto& verdict = group.verdicts[i];
+    rows.push_back({verdict.keep ? "  keep" : "  forget", group.snapshots[i]->short_id(),
+                    zone.render(tasks::snapshot_time(*group.snapshots[i])), join(verdict.reasons, ", ")});
+  }
+  print(tasks::render_table(rows, {false, false, false, false}));
+}
+
+int forget_all(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
+               std::size_t total) {
+  std::size_t forgotten = 0;
+  for (const auto* snapshot : chosen) {
+    if (auto done = vault.forget(*snapshot); !done) {
+      return report(common,
+                    done.error().within(
+                        fmt::format("forgetting {} ({} were forgotten before it)", snapshot->short_id(), forgotten)),
+                    done.error().kind() == ErrorKind::kDenied
+                        ? "a reader's or the owner's key may forget; a writer's may not"
+                        : "");
+    }
+    ++forgotten;
+    if (common.json) emit({{"type", "forgotten"}, {"id", snapshot->id()}});
+  }
+  if (common.json) {
+    emit({{"type", "summary"}, {"dry_run", false}, {"forgotten", forgotten}});
+  } else {
+    print(fmt::format("{} forgotten, {} left\n", forgotten, total - forgotten));
+    if (!common.quiet) note(fmt::format("{}.\n", kSpace));
+  }
+  return kDone;
+}
+
+int ask_and_forget(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
+                   std::size_t total, bool yes) {
+  std::fflush(stdout);
+  if (!yes && !confirm(fmt::format("Forget {} of {} snapshots?", chosen.size(), total)))
+    return report(common, Error(ErrorKind::kCancelled, "nothing was forgotten"), "--yes does it without asking");
+  return forget_all(common, vault, chosen, total);
+}
+}  // namespace
+
+std::string forgetting_remark() { return std::string(kSpace); }
+
+int forget_named(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
+                 std::size_t total, const ForgetMode& mode) {
+  if (!common.json && (!common.quiet || !mode.yes)) {
+    for (const auto* snapshot : chosen) {
+      std::string what;
+      if (snapshot->body) {
+        what = "  " + shown(snapshot->body->host);
+        for (const auto& source : snapshot->body->sources) what += "  " + shown(source);
+      }
+      print(fmt::format("{}  {}{}\n", snapshot->short_id(), render_local(tasks::snapshot_time(*snapshot)), what));
+    }
+  }
+  if (!mode.dry_run) return ask_and_forget(common, vault, chosen, total, mode.yes);
+  if (common.json) {
+    for (const auto* snapshot : chosen) emit(describe_snapshot(*snapshot));
+    emit({{"type", "summary"}, {"dry_run", true}, {"forgotten", chosen.size()}});
+  } else {
+    print(fmt::format("dry run: {} of {} snapshots would be forgotten\n", chosen.size(), total));
+  }
+  return kDone;
+}
+
+int forget_by_rules(const Common& common, const vault::Vault& vault, const std::vector<tasks::KeepGroup>& groups,
+                    const policy::TimeZone& zone, const ForgetMode& mode) {
+  std::vector<const vault::Snapshot*> chosen;
+  std::size_t total = 0;
+  for (const auto& group : groups) {
+    total += group.snapshots.size();
+    for (const auto* snapshot : group.to_forget()) chosen.push_back(snapshot);
+    if (common.json) {
+      for (std::size_t i = 0; mode.dry_run && i < group.snapshots.size(); ++i) {
+        Json line = describe_snapshot(*group.snapshots[i]);
+        line["keep"] = group.verdicts[i].keep;
+        line["reasons"] = group.verdicts[i].reasons;
+        emit(line);
+      }
+    } else if (!common.quiet || !mode.yes) {
+      print_group(group, zone);
+    }
+  }
+  if (mode.dry_run || chosen.empty()) {
+    if (common.json)
+      emit({{"type", "summary"}, {"dry_run", mode.dry_run}, {"forgotten", chosen.size()}});
+    else if (mode.dry_run)
+      print(fmt::format("dry run: {} of {} snapshots would be forgotten\n", chosen.size(), total));
+    else
+      print(fmt::format("nothing to forget, {} kept\n", total));
+    return kDone;
+  }
+  return ask_and_forget(common, vault, chosen, total, mode.yes);
+}
+
+}  // namespace coppice::cli

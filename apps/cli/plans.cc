@@ -1,0 +1,32 @@
+// Finding a plan in the configuration.
+#include "cli.h"
+#include "foundation/encoding.h"
+
+namespace coppice::cli {
+
+Result<ConfiguredPlans> read_plans(const Common& common) {
+  ConfiguredPlans plans;
+  const auto environment = tasks::process_environment();
+  plans.places = TRY(tasks::find_places(environment, is_root()));
+  auto configuration = TRY(tasks::read_configuration(common.access.config, environment, plans.places));
+  plans.file = std::move(configuration.file);
+  plans.configuration = std::move(configuration.content);
+  return plans;
+}
+
+Common ConfiguredPlans::with_vault(const Common& common) const {
+  Common completed = common;
+  if (completed.access.vault.empty()) completed.access.vault = configuration.vault;
+  return completed;
+}
+
+Result<const policy::Plan*> ConfiguredPlans::find(const std::string& name) const {
+  if (const policy::Plan* plan = configuration.find(name)) return plan;
+  std::string others;
+  for (const auto& plan : configuration.plans) others += (others.empty() ? "" : ", ") + plan.name;
+  return fail(ErrorKind::kNotFound, others.empty() ? fmt::format("there is no plan in {}", file)
+                                                   : fmt::format("there is no plan '{}' in {}; it has {}",
+                                                                 render_printable(name), file, others));
+}
+
+}  // namespace coppice::cli

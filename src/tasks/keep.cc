@@ -1,0 +1,71 @@
+#include "tasks/keep.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "tasks/snapshot_ref.h"
+
+namespace coppice::tasks {
+
+namespace {
+void decide(KeepGroup& group, const policy::KeepRules& rules, Timestamp now, const policy::TimeZone& zone) {
+  std::vector<Timestamp> times;
+  for (const auto* snapshot : group.snapshots) times.push_back(snapshot_time(*snapshot));
+  group.verdicts = policy::decide_keep(rules, times, now, zone);
+}
+
+std::string render_duration(std::chrono::seconds duration) {
+  const auto seconds = duration.count();
+  for (const auto& [unit, letter] : {std::pair(86400, 'd'), std::pair(3600, 'h'), std::pair(60, 'm')})
+    if (seconds % unit == 0) return fmt::format("{}{}", seconds / unit, letter);
+  return fmt::format("{}s", seconds);
+}
+}  // namespace
+
+std::vector<const vault::Snapshot*> KeepGroup::to_forget() const {
+  std::vector<const vault::Snapshot*> chosen;
+  for (std::size_t i = 0; i < snapshots.size(); ++i)
+    if (!verdicts[i].keep) chosen.push_back(snapshots[i]);
+  return chosen;
+}
+
+std::vector<KeepGroup> decide_groups(const std::vector<const vault::Snapshot*>& snapshots, const policy::KeepRules& rules,
+                                     Timestamp now, const policy::TimeZone& zone) {
+  std::map<std::pair<std::string, std::vector<std::string>>, KeepGroup> by_source;
+  for (const auto* snapshot : snapshots) {
+    KeepGroup& group = by_source[{snapshot->body->host, snapshot->body->sources}];
+    group.host = snapshot->body->host;
+    group.sources = snapshot->body->sources;
+    group.snapshots.push_back(snapshot);
+  }
+  std::vector<KeepGroup> groups;
+  for (auto& [_, group] : by_source) {
+    decide(group, rules, now, zone);
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+std::string plan_tag(const std::string& plan) { return "plan:" + plan; }
+
+Result<KeepGroup> decide_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
+                              Timestamp now) {
+  KeepGroup group{.host = host, .sources = plan.sources};
+  group.snapshots = TRY(filter_snapshots(list, {.hosts = {host}, .tags = {plan_tag(plan.name)}}));
+  decide(group, plan.keep, now, plan.timezone);
+  return group;
+}
+
+std::string render_keep_options(const policy::KeepRules& rules) {
+  std::string text;
+  for (const auto& [name, count] : {std::pair("last", rules.last), std::pair("hourly", rules.hourly),
+                                    std::pair("daily", rules.daily), std::pair("weekly", rules.weekly),
+                                    std::pair("monthly", rules.monthly), std::pair("yearly", rules.yearly)}) {
+    if (count > 0) text += fmt::format("{}--keep-{} {}", text.empty() ? "" : " ", name, count);
+  }
+  if (rules.within) text += fmt::format("{}--keep-within {}", text.empty() ? "" : " ", render_duration(*rules.within));
+  return text;
+}
+
+}  // namespace coppice::tasks

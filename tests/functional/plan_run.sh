@@ -1,0 +1,163 @@
+# coppice plan run: hooks, the lock, a failing hook, keep rules, log, report, interruption, a kill; coppice plan keep and
+# coppice forget --keep-...
+. "$(dirname "$0")/lib.sh" "$1"
+new_vault
+mkdir "$work/data"
+echo content > "$work/data/file"
+echo x > "$work/data/scratch.tmp"
+log="$work/log/data.log"
+hooks="$work/hooks"
+mkdir "$hooks"
+hook() {  # hook NAME: an executable from standard input
+  { echo '#!/bin/sh'; cat; } > "$hooks/$1"
+  chmod 700 "$hooks/$1"
+}
+configure() {  # configure LINES...: plan data with them
+  { echo "vault = \"$COPPICE_VAULT\""; echo "[plan.data]"; echo "sources = [\"$work/data\"]"; echo "exclude = [\"*.tmp\"]"
+    echo "log = \"$log\""; printf '%s\n' "$@"; } > "$COPPICE_CONFIG_DIR/coppice.toml"
+}
+run() { "$coppice" plan run data "$@"; }
+snapshots() { "$coppice" list --json --tag plan:data | wc -l; }
+field() {  # field JSON-FILE EXPRESSION over d, the last object of the file
+  python3 -c 'import json,sys; d=[json.loads(l) for l in open(sys.argv[1]) if l.strip()][-1]; print(eval(sys.argv[2]))' "$1" "$2"
+}
+newest_report() { ls "$COPPICE_STATE_DIR/plans/data/reports/"*.json | tail -n 1; }
+
+# A good run: one line for a person, a log with the host's zone, a report, a snapshot with its tag.
+hook before <<< 'echo "frozen $COPPICE_PLAN"'
+hook after <<< "env > '$work/after-env'"
+configure "before = [[\"$hooks/before\"]]" "after = [[\"$hooks/after\"]]" 'keep = { last = 2 }' 'tags = ["nightly"]' 'timezone = "Asia/Shanghai"'
+COPPICE_PASSPHRASE_FILE="$work/passphrase" status 0 run
+says "^plan data: snapshot [0-9a-f]*: 1 files, 8 B; 1 new, added .* kept, 0 forgotten$"
+[ "$(wc -l < "$work/out")" = 1 ] || die "more than the one line: $(cat "$work/out")"
+[ "$(snapshots)" = 1 ] || die "no snapshot with the plan's tag"
+grep -q '^COPPICE_RESULT=good$' "$work/after-env" || die "the after-hook was not told the result"
+! grep -q PASSPHRASE "$work/after-env" || die "a hook was told where the passphrase is"
+grep -qE '^20[0-9-]{8}T[0-9:]{8}\+08:00 data\[[0-9]+\] start: coppice ' "$log" || die "the log: $(cat "$log")"
+grep -qE ' end: good: snapshot ' "$log" || die "the log: $(cat "$log")"
+[ "$(field "$(newest_report)" 'd["result"], d["hooks"][0]["output"]')" = "('good', 'frozen data\\n')" ] || die "$(cat "$(newest_report)")"
+[ "$(stat -c %a "$log" "$(newest_report)" | sort -u)" = 600 ] || die "log or report is open to others"
+
+# Each run opens the log anew: a rotated one stays behind.
+mv "$log" "$log.1"
+for _ in 1 2 3; do status 0 run; done
+says "2 kept, 1 forgotten"
+[ "$(snapshots)" = 2 ] || die "$(snapshots) snapshots with last = 2"
+[ "$(grep -c ' start: ' "$log")" = 3 ] || die "a rotated log was written to"
+
+# A failing before-hook: no backup, after-hooks all the same, its output in the report; honest status.
+hook before <<< 'echo "the database does not answer" >&2; exit 7'
+status 1 run
+says "plan data: FAILED: before-hook .*/before ended with status 7; no snapshot was made"
+says "the database does not answer"
+grep -q '^COPPICE_RESULT=failed$' "$work/after-env" || die "the after-hook did not run"
+[ "$(snapshots)" = 2 ] || die "a failing hook did not stop the backup"
+field "$(newest_report)" 'd["hooks"][0]["output"]' | grep 'does not answer' > /dev/null || die "$(cat "$(newest_report)")"
+status 1 run --json
+[ "$(field "$work/out" 'd["type"]')" = error ] || die "$(cat "$work/out")"
+hook before <<< 'true'
+hook after <<< 'exit 1'
+status 3 run
+says "; 1 warning$"
+
+# A hook that takes too long is stopped, with what it started.
+hook before <<< "sleep 987654 & sleep 987654"
+configure "before = [{ argv = [\"$hooks/before\"], timeout = \"1s\" }]"
+status 1 run
+says "did not end within 1 s and was stopped"
+! pgrep -f 'sleep 987654' > /dev/null || die "what the hook started is still there"
+
+# Never two at once: the second says who runs, and since when. SIGTERM ends the first in order.
+hook before <<< "touch '$work/started'; sleep 60"
+hook after <<< "env > '$work/after-env'"
+configure "before = [[\"$hooks/before\"]]" "after = [[\"$hooks/after\"]]"
+start() {  # starts a run and waits until its hook is on; its process in $pid
+  rm -f "$work/started"
+  "$coppice" plan run data > "$work/first" 2>&1 &
+  pid=$!
+  for _ in $(seq 1 200); do [ ! -e "$work/started" ] || return 0; sleep 0.05; done
+  die "the run did not start: $(cat "$work/first")"
+}
+start
+status 1 run
+says "plan data is running already: process $pid, since 20"
+kill -TERM "$pid"
+ended=0
+wait "$pid" || ended=$?
+[ "$ended" = 1 ] || die "interrupted, it ended with $ended"
+grep -q '^COPPICE_RESULT=interrupted$' "$work/after-env" || die "the after-hook did not run"
+tail -n 1 "$log" | grep ' end: interrupted: interrupted; no snapshot was made' > /dev/null || die "$(tail -n 3 "$log")"
+[ "$(field "$(newest_report)" 'd["result"]')" = interrupted ] || die "$(cat "$(newest_report)")"
+
+# Interrupted in the middle of the backup: what was stored is used by the next run. SIGKILL: the next look sees that it did not end.
+head -c 60000000 /dev/urandom > "$work/data/large"
+configure "after = [[\"$hooks/after\"]]" 'limit-rate = "16M"'
+packs() { find "$COPPICE_VAULT/packs" -type f | wc -l; }
+slow() {  # slow SIGNAL: a run that gets the signal when it has stored something; its status in $ended
+  local before
+  before=$(packs)
+  "$coppice" plan run data > "$work/first" 2>&1 &
+  pid=$!
+  for _ in $(seq 1 600); do [ "$(packs)" = "$before" ] || break; sleep 0.05; done
+  kill "-$1" "$pid"
+  ended=0
+  wait "$pid" 2> /dev/null || ended=$?
+}
+slow TERM
+[ "$ended" = 1 ] || die "interrupted, it ended with $ended: $(cat "$work/first")"
+[ "$(field "$COPPICE_STATE_DIR/plans/data/state.json" 'd["last"]["result"]')" = interrupted ] || die "it is not recorded as interrupted"
+slow KILL
+[ "$ended" = 137 ] || die "killed, it ended with $ended"
+status 1 "$coppice" status
+says "NOT GOOD: did not end"
+configure
+status 0 run
+says "the run that began 20.* did not end"
+grep -q 'notice: the run that began .* did not end' "$log" || die "the log does not tell of the run that was killed"
+[ "$(field "$(newest_report)" 'd["result"], len(d["notices"])')" = "('good', 1)" ] || die "$(cat "$(newest_report)")"
+stored=$(du -sb "$COPPICE_VAULT/packs" | cut -f1)
+[ "$stored" -lt 75000000 ] || die "60 MB were stored as $stored bytes"
+
+# What keep rules say, and why; forgetting by them, of a plan and of all.
+configure 'keep = { last = 1 }'
+before=$(snapshots)
+status 0 "$coppice" plan keep data --dry-run
+says "  keep    [0-9a-f]\{12\}  20.*last 1 of 1"
+says "  forget  [0-9a-f]\{12\}  20.*no rule keeps it"
+says "^dry run: $((before - 1)) of $before snapshots would be forgotten"
+[ "$(snapshots)" = "$before" ] || die "a dry run forgot something"
+status 0 "$coppice" forget --keep-last 1 --dry-run --json
+python3 - "$work/out" <<'PY' || die "$(cat "$work/out")"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert [l["keep"] for l in lines[:-1]] == [False] * (len(lines) - 2) + [True], lines
+assert all(l["reasons"] for l in lines[:-1]) and lines[-1]["forgotten"] == len(lines) - 2
+PY
+status 0 "$coppice" forget --keep-daily 7 --keep-within 1h --dry-run
+says "^dry run: 0 of $before"
+mkdir "$work/other"
+status 0 "$coppice" backup -q "$work/other"
+status 0 "$coppice" backup -q "$work/other"
+status 0 "$coppice" plan keep data --yes
+says "$((before - 1)) forgotten, 1 left"
+[ "$(snapshots)" = 1 ] || die "plan keep left $(snapshots)"
+status 0 "$coppice" forget --keep-last 1 --yes
+says "1 forgotten, 2 left"
+status 0 "$coppice" forget --keep-last 1 --yes
+says "nothing to forget, 2 kept"
+
+# Asked wrongly, or of what is not there.
+status 2 "$coppice" forget --keep-last 1 latest
+status 2 "$coppice" forget --keep-last 0
+status 2 "$coppice" forget --keep-within soon
+status 2 "$coppice" plan run
+status 1 "$coppice" plan run nosuch
+says "there is no plan 'nosuch'"
+configure
+status 1 "$coppice" plan keep data
+says "has no keep rules"
+# A vault that is not there is a failed run like any other.
+mv "$COPPICE_VAULT" "$work/away"
+status 1 run
+says "FAILED: no snapshot was made: there is no vault at"
+[ "$(field "$(newest_report)" 'd["error"]["kind"]')" = not_found ] || die "$(cat "$(newest_report)")"
