@@ -78,7 +78,12 @@ void add_stats(Cli& cli);
 void add_forget(Cli& cli);
 void add_key(Cli& cli);
 void add_plan(Cli& cli);
+void add_plan_list(Cli& cli, CLI::App& parent);
+void add_plan_test(Cli& cli, CLI::App& parent);
 void add_plan_run(Cli& cli, CLI::App& parent);
+void add_plan_due(Cli& cli, CLI::App& parent);
+void add_plan_install(Cli& cli, CLI::App& parent);
+void add_plan_uninstall(Cli& cli, CLI::App& parent);
 void add_plan_keep(Cli& cli, CLI::App& parent);
 void add_status(Cli& cli);
 void add_tar(Cli& cli);
@@ -140,10 +145,14 @@ struct ConfiguredPlans {
   std::string file;  // the configuration's
   policy::Configuration configuration;
   Result<const policy::Plan*> find(const std::string& name) const;  // kNotFound names those that there are
+  // Those that were named; all when none was.
+  Result<std::vector<const policy::Plan*>> choose(const std::vector<std::string>& names) const;
   // Plans work with the vault that stands beside them, whatever the environment says; --vault only comes before it.
   Common with_vault(const Common& common) const;
+  Result<std::string> vault(const Common& common) const;  // where that is
 };
 Result<ConfiguredPlans> read_plans(const Common& common);
+int run_plan_named(const Common& common, const std::string& name);  // 'plan run'; returns the exit status
 
 // ---- forgetting ----
 

@@ -5,10 +5,15 @@ namespace coppice::cli {
 
 void add_plan(Cli& cli) {
   CLI::App* command = add_command(cli.app, "plan", "Run the plans of the configuration, and look after them",
-                                  {"coppice plan run data", "coppice plan keep data --dry-run"});
+                                  {"coppice plan test", "coppice plan run data", "coppice plan install", "coppice plan list"});
   command->require_subcommand(0, 1);
+  add_plan_list(cli, *command);
+  add_plan_test(cli, *command);
   add_plan_run(cli, *command);
+  add_plan_due(cli, *command);
   add_plan_keep(cli, *command);
+  add_plan_install(cli, *command);
+  add_plan_uninstall(cli, *command);
 }
 
 }  // namespace coppice::cli

@@ -50,7 +50,9 @@ int tell_of(const Common& common, const tasks::PlanRunReport& run) {
   return run.result == tasks::RunResult::kGood ? kDone : kWarnings;
 }
 
-int run_plan_run(const Common& asked, const std::string& name) {
+}  // namespace
+
+int run_plan_named(const Common& asked, const std::string& name) {
   const auto plans = read_plans(asked);
   if (!plans) return report(asked, plans.error());
   const Common common = plans->with_vault(asked);
@@ -76,7 +78,6 @@ int run_plan_run(const Common& asked, const std::string& name) {
   if (!run) return report(common, run.error());
   return tell_of(common, *run);
 }
-}  // namespace
 
 void add_plan_run(Cli& cli, CLI::App& parent) {
   CLI::App* command = add_command(
@@ -86,7 +87,7 @@ void add_plan_run(Cli& cli, CLI::App& parent) {
   auto name = std::make_shared<std::string>();
   command->add_option("plan", *name, "The plan's name in the configuration")->type_name("NAME")->required();
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, name] { cli.action = [&cli, name] { return run_plan_run(cli.common, *name); }; });
+  command->callback([&cli, name] { cli.action = [&cli, name] { return run_plan_named(cli.common, *name); }; });
 }
 
 }  // namespace coppice::cli

@@ -1,4 +1,6 @@
 // Finding a plan in the configuration.
+#include <algorithm>
+
 #include "cli.h"
 #include "foundation/encoding.h"
 
@@ -18,6 +20,21 @@ Common ConfiguredPlans::with_vault(const Common& common) const {
   Common completed = common;
   if (completed.access.vault.empty()) completed.access.vault = configuration.vault;
   return completed;
+}
+
+Result<std::string> ConfiguredPlans::vault(const Common& common) const {
+  return tasks::choose_vault(with_vault(common).access.vault, common.access.config, tasks::process_environment(), places);
+}
+
+Result<std::vector<const policy::Plan*>> ConfiguredPlans::choose(const std::vector<std::string>& names) const {
+  std::vector<const policy::Plan*> chosen;
+  for (const auto& plan : configuration.plans)
+    if (names.empty()) chosen.push_back(&plan);
+  for (const std::string& name : names) {
+    const policy::Plan* plan = TRY(find(name));
+    if (std::find(chosen.begin(), chosen.end(), plan) == chosen.end()) chosen.push_back(plan);
+  }
+  return chosen;
 }
 
 Result<const policy::Plan*> ConfiguredPlans::find(const std::string& name) const {

@@ -73,14 +73,6 @@ Result<std::string> choose_vault(const std::string& option, const std::string& c
   return fail(ErrorKind::kNotFound, "no vault is named: not by --vault, nor COPPICE_VAULT, nor " + configuration.file);
 }
 
-Result<std::string> choose_plan_vault(const std::string& option, const ReadConfiguration& configuration,
-                                      const Environment& environment) {
-  if (!option.empty()) return absolute_path(option);
-  if (!configuration.content.vault.empty()) return configuration.content.vault;
-  if (const auto set = environment("COPPICE_VAULT"); set && !set->empty()) return absolute_path(*set);
-  return fail(ErrorKind::kNotFound, "no vault is named: not by --vault, nor " + configuration.file + ", nor COPPICE_VAULT");
-}
-
 Result<std::string> absolute_path(const std::string& path) {
   std::string full = path;
   if (full.empty()) return fail(ErrorKind::kInvalid, "an empty path");

@@ -77,12 +77,6 @@ TEST(Places, TheVaultIsTheOptionsElseTheEnvironmentsElseTheConfigurations) {
   EXPECT_EQ(*choose_vault("", "", of({}), places), "/configured");
   EXPECT_EQ(*choose_vault("", "", of({{"COPPICE_VAULT", "/set"}}), places), "/set");
   EXPECT_EQ(*choose_vault("/said/", "", of({{"COPPICE_VAULT", "/set"}}), places), "/said");
-  // A plan is about the vault of its configuration, wherever the shell that runs it is at home.
-  const auto configuration = *read_configuration("", of({}), places);
-  EXPECT_EQ(*choose_plan_vault("", configuration, of({{"COPPICE_VAULT", "/set"}})), "/configured");
-  EXPECT_EQ(*choose_plan_vault("/said", configuration, of({})), "/said");
-  EXPECT_EQ(*choose_plan_vault("", {}, of({{"COPPICE_VAULT", "/set"}})), "/set");
-  EXPECT_FAILS(choose_plan_vault("", {}, of({})), kNotFound);
 }
 
 TEST(Places, PathsBecomeAbsoluteAndSymlinksStay) {

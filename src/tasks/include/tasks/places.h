@@ -38,10 +38,6 @@ Result<ReadConfiguration> read_configuration(const std::string& option, const En
 // to make one.
 Result<std::string> choose_vault(const std::string& option, const std::string& config_option,
                                  const Environment& environment, const Places& places);
-// The vault of plans: the option, else their configuration's, else COPPICE_VAULT. A shell's own vault must not draw the
-// runs of a configuration away from the vault that it names.
-Result<std::string> choose_plan_vault(const std::string& option, const ReadConfiguration& configuration,
-                                      const Environment& environment);
 
 // `path` from the working directory, without "." and doubled slashes; symlinks stay.
 Result<std::string> absolute_path(const std::string& path);

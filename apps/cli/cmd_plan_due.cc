@@ -1,0 +1,61 @@
+// coppice plan due: for hosts without systemd, called every few minutes.
+#include "cli.h"
+#include "platform/clock.h"
+#include "policy/due.h"
+#include "tasks/plan_state.h"
+
+namespace coppice::cli {
+
+namespace {
+struct DueOptions {
+  std::vector<std::string> names;
+  bool dry_run = false;
+};
+
+int run_plan_due(const Common& common, const DueOptions& options) {
+  const auto plans = read_plans(common);
+  if (!plans) return report(common, plans.error());
+  const auto chosen = plans->choose(options.names);
+  if (!chosen) return report(common, chosen.error());
+  int worst = kDone;
+  std::size_t due_count = 0;
+  for (const policy::Plan* plan : *chosen) {
+    // What does not read says nothing against a run, which writes it anew.
+    const auto state = tasks::read_plan_state(plans->places.state_directory, plan->name).value_or(tasks::PlanState{});
+    if (state.last && state.last->result == tasks::RunResult::kRunning) continue;
+    const auto since = policy::due_since(*plan, state.last ? std::optional(state.last->started) : std::nullopt,
+                                         platform::system_clock().now());
+    if (!since) continue;
+    ++due_count;
+    if (options.dry_run) {
+      if (common.json)
+        emit({{"type", "due"}, {"plan", plan->name}, {"since", render_time_json(*since)}});
+      else
+        print(fmt::format("{} is due since {}\n", plan->name, plan->timezone.render(*since)));
+      continue;
+    }
+    const int status = run_plan_named(common, plan->name);
+    if (status == kFailed || (status == kWarnings && worst == kDone)) worst = status;
+    const auto after = tasks::read_plan_state(plans->places.state_directory, plan->name);
+    if (after && after->last && after->last->result == tasks::RunResult::kInterrupted) break;  // so are the others
+  }
+  if (common.json && options.dry_run) emit({{"type", "summary"}, {"due", due_count}});
+  if (due_count == 0 && !common.json && !common.quiet) print("Nothing is due.\n");
+  return worst;
+}
+}  // namespace
+
+void add_plan_due(Cli& cli, CLI::App& parent) {
+  CLI::App* command = add_command(
+      parent, "due", "Run the plans whose time has come since their last run",
+      {"coppice plan due             what cron calls every five minutes where systemd does not run",
+       "coppice plan due --dry-run   only say which ones are due",
+       "However many times were missed, a plan runs once. One that never ran is due at once."});
+  auto options = std::make_shared<DueOptions>();
+  command->add_option("plan", options->names, "Only these plans")->type_name("NAME");
+  command->add_flag("-n,--dry-run", options->dry_run, "Say which plans are due, and run nothing");
+  add_common_options(cli, command, Access::kVault);
+  command->callback([&cli, options] { cli.action = [&cli, options] { return run_plan_due(cli.common, *options); }; });
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,244 @@
+// coppice plan install, coppice plan uninstall: plans and the host's scheduler.
+#include <climits>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cli.h"
+#include "platform/process.h"
+#include "tasks/plan_install.h"
+#include "tasks/plan_run.h"
+
+namespace coppice::cli {
+
+namespace {
+struct InstallOptions {
+  std::vector<std::string> names;
+  std::string root, unit_directory, scheduler = "auto";
+  bool dry_run = false;
+
+  bool elsewhere() const { return !root.empty() || !unit_directory.empty(); }
+  bool systemd() const { return scheduler == "systemd" || (scheduler == "auto" && (!unit_directory.empty() || tasks::systemd_runs())); }
+  Result<tasks::SchedulerPlaces> places() const {
+    tasks::SchedulerPlaces places;
+    if (!root.empty()) {
+      const std::string base = TRY(tasks::absolute_path(root));
+      places.unit_directory = base + places.unit_directory;
+      places.cron_file = base + places.cron_file;
+    }
+    if (!unit_directory.empty()) places.unit_directory = TRY(tasks::absolute_path(unit_directory));
+    return places;
+  }
+};
+
+// What is done to files, told as it is done; and systemd, when it is the one of this host.
+class Work {
+ public:
+  Work(const Common& common, const InstallOptions& options) : common_(common), options_(options) {}
+
+  Result<> put(const tasks::SchedulerFile& file) {
+    if (options_.dry_run) {
+      tell(file, "would_write");
+      if (!common_.json) print(file.link_to.empty() ? file.text + "\n" : "");
+      return {};
+    }
+    const bool written = TRY(tasks::put_file(file));
+    changed_ = changed_ || written;
+    tell(file, written ? "written" : "unchanged");
+    return {};
+  }
+  Result<> remove(const tasks::SchedulerFile& file) {
+    if (!options_.dry_run && !TRY(tasks::remove_file(file))) return {};
+    changed_ = true;
+    tell(file, options_.dry_run ? "would_remove" : "removed");
+    return {};
+  }
+  bool changed() const { return changed_; }
+
+  Result<> systemctl(std::vector<std::string> words) const {
+    if (options_.dry_run || options_.elsewhere() || !tasks::systemd_runs()) return {};
+    platform::ProcessRequest request{.argv = {"systemctl", "--quiet"}};
+    request.argv.insert(request.argv.end(), words.begin(), words.end());
+    request.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+    request.timeout = std::chrono::seconds(60);
+    const auto outcome = TRY(platform::run_process(request, nullptr));
+    if (outcome.good()) return {};
+    return fail(ErrorKind::kUnavailable, fmt::format("systemctl {} {}: {}", words.front(), outcome.describe(), outcome.output));
+  }
+
+ private:
+  void tell(const tasks::SchedulerFile& file, std::string_view action) const {
+    if (common_.json) {
+      Json line{{"type", "file"}, {"action", action}};
+      put_path(line, "path", file.path);
+      if (options_.dry_run && !file.text.empty()) line["text"] = file.text;
+      if (!file.link_to.empty()) line["link_to"] = file.link_to;
+      emit(line);
+    } else if (options_.dry_run || !common_.quiet) {
+      std::string shown_action(action);
+      std::replace(shown_action.begin(), shown_action.end(), '_', ' ');
+      print(fmt::format("{}{}: {}{}\n", options_.dry_run ? "# " : "", shown_action, shown(file.path),
+                        file.link_to.empty() ? "" : " -> " + file.link_to));
+    }
+  }
+
+  const Common& common_;
+  const InstallOptions& options_;
+  bool changed_ = false;
+};
+
+// systemd's half of an uninstall: `plan` empty means every one. True: there was something.
+Result<bool> remove_units(Work& work, const std::string& plan, const tasks::SchedulerPlaces& places) {
+  const auto files = TRY(tasks::installed_units(plan, places));
+  for (const auto& file : files) {
+    if (!file.path.ends_with(".timer") || !file.link_to.empty()) continue;
+    TRY(work.systemctl({"stop", file.path.substr(file.path.rfind('/') + 1)}));
+  }
+  for (const auto& file : files) TRY(work.remove(file));
+  return !files.empty();
+}
+
+// Cron's file with these plans, or without the file when there are none.
+Result<> write_cron(Work& work, const std::vector<std::string>& plans, const policy::UnitFacts& facts,
+                    const tasks::SchedulerPlaces& places) {
+  tasks::SchedulerFile file{.path = places.cron_file, .text = "", .link_to = ""};
+  if (plans.empty()) return work.remove(file);
+  file.text = policy::render_cron(plans, facts);
+  return work.put(file);
+}
+
+Result<std::string> own_path() {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  if (length < 0) return fail_errno(errno, "finding this program");
+  return std::string(path, static_cast<std::size_t>(length));
+}
+
+// Of a plan of the configuration; of none (cron's file is the same for all): what holds for any.
+Result<policy::UnitFacts> facts_of(const Common& common, const ConfiguredPlans& plans, const policy::Plan& plan) {
+  const std::string vault = TRY(plans.vault(common)), program = TRY(own_path());
+  return tasks::unit_facts(plan, {.file = plans.file, .content = plans.configuration}, plans.places, vault,
+                           tasks::plan_log_path(plan, plans.places, true), program, tasks::process_environment());
+}
+
+Result<> install(const Common& common, const InstallOptions& options, const ConfiguredPlans& plans,
+                 const std::vector<const policy::Plan*>& chosen) {
+  const auto places = TRY(options.places());
+  Work work(common, options);
+  if (options.systemd()) {
+    std::vector<std::string> in_cron = TRY(tasks::plans_in_cron(places));
+    for (const policy::Plan* plan : chosen) {
+      const auto facts = TRY(facts_of(common, plans, *plan));
+      for (const auto& file : tasks::unit_files(*plan, facts, places)) TRY(work.put(file));
+      // One that cron had: two schedulers would run it twice.
+      if (std::erase(in_cron, plan->name) > 0) TRY(write_cron(work, in_cron, facts, places));
+    }
+    if (work.changed()) TRY(work.systemctl({"daemon-reload"}));
+    for (const policy::Plan* plan : chosen) TRY(work.systemctl({"restart", policy::unit_name(plan->name) + ".timer"}));
+    return {};
+  }
+  std::vector<std::string> names = TRY(tasks::plans_in_cron(places));
+  std::erase_if(names, [&](const std::string& name) { return !plans.configuration.find(name); });
+  for (const policy::Plan* plan : chosen) {
+    TRY(remove_units(work, plan->name, places));
+    if (std::find(names.begin(), names.end(), plan->name) == names.end()) names.push_back(plan->name);
+  }
+  std::sort(names.begin(), names.end());
+  const auto facts = TRY(facts_of(common, plans, *chosen.front()));
+  return write_cron(work, names, facts, places);
+}
+
+int run_plan_install(const Common& common, const InstallOptions& options) {
+  const auto plans = read_plans(common);
+  if (!plans) return report(common, plans.error());
+  auto chosen = plans->choose(options.names);
+  if (!chosen) return report(common, chosen.error());
+  for (const policy::Plan* plan : *chosen) {
+    if (plan->schedule || options.names.empty()) continue;
+    return report(common, Error(ErrorKind::kInvalid, fmt::format("plan {} has no schedule: {}:{}", plan->name, plans->file, plan->line)),
+                  "write schedule = \"08:00\" there, or run it by hand: coppice plan run " + plan->name);
+  }
+  std::erase_if(*chosen, [](const policy::Plan* plan) { return !plan->schedule; });
+  if (chosen->empty())
+    return report(common, Error(ErrorKind::kNotFound, fmt::format("no plan in {} has a schedule", plans->file)), "");
+  if (!options.elsewhere() && !options.dry_run && !is_root())
+    return report(common, Error(ErrorKind::kDenied, "only root may install plans on this host"), "--dry-run shows what would be written");
+  if (auto done = install(common, options, *plans, *chosen); !done)
+    return report(common, done.error(), done.error().kind() == ErrorKind::kNotFound ? opening_hint(common, done.error()) : "");
+  if (!common.json && !common.quiet && !options.dry_run)
+    note(fmt::format("'coppice plan test' tells whether they can run{}.\n",
+                     options.systemd() ? ", 'systemctl list-timers' when they do" : ""));
+  return kDone;
+}
+
+Result<bool> uninstall(const Common& common, const InstallOptions& options) {
+  const auto places = TRY(options.places());
+  Work work(common, options);
+  bool found = false;
+  const std::vector<std::string> wanted = options.names.empty() ? std::vector<std::string>{""} : options.names;
+  std::vector<std::string> in_cron = TRY(tasks::plans_in_cron(places));
+  const std::size_t before = in_cron.size();
+  for (const std::string& name : wanted) {
+    const bool units = TRY(remove_units(work, name, places));
+    const std::size_t lines = name.empty() ? in_cron.size() : std::erase(in_cron, name);
+    if (name.empty()) in_cron.clear();
+    if (!name.empty() && !units && lines == 0)
+      return fail(ErrorKind::kNotFound, fmt::format("plan {} is not installed", shown(name)));
+    found = found || units || lines > 0;
+  }
+  if (in_cron.empty() && before > 0) {
+    TRY(work.remove({.path = places.cron_file, .text = "", .link_to = ""}));
+  } else if (in_cron.size() != before) {
+    // The line of the others stays as it was.
+    const auto plans = TRY(read_plans(common));
+    const policy::Plan* other = plans.configuration.find(in_cron.front());
+    const auto facts = TRY(facts_of(common, plans, other ? *other : policy::Plan()));
+    TRY(write_cron(work, in_cron, facts, places));
+  }
+  if (work.changed()) TRY(work.systemctl({"daemon-reload"}));
+  return found;
+}
+
+int run_plan_uninstall(const Common& common, const InstallOptions& options) {
+  if (!options.elsewhere() && !options.dry_run && !is_root())
+    return report(common, Error(ErrorKind::kDenied, "only root may uninstall plans on this host"), "--dry-run shows what would be removed");
+  const auto done = uninstall(common, options);
+  if (!done) return report(common, done.error());
+  if (!*done && !common.json && !common.quiet) print("Nothing was installed.\n");
+  return kDone;
+}
+
+void add_install_options(CLI::App* command, InstallOptions& options) {
+  command->add_option("plan", options.names, "Only these plans")->type_name("NAME");
+  command->add_flag("-n,--dry-run", options.dry_run, "Show what would be done to which files, and do nothing");
+  command->add_option("--root", options.root, "Below this directory instead of /; nothing is started")->type_name("DIR");
+  command->add_option("--unit-dir", options.unit_directory, "Units in this directory; nothing is started")->type_name("DIR");
+}
+}  // namespace
+
+void add_plan_install(Cli& cli, CLI::App& parent) {
+  CLI::App* command = add_command(
+      parent, "install", "Have the host run the plans by their schedules: systemd timers, else a line for cron",
+      {"coppice plan install               all that have a schedule", "coppice plan install data --dry-run",
+       "After a change of schedule or sources in the configuration, install again."});
+  auto options = std::make_shared<InstallOptions>();
+  add_install_options(command, *options);
+  command->add_option("--scheduler", options->scheduler, "auto: systemd where it runs, else cron")
+      ->type_name("NAME")
+      ->transform(CLI::IsMember({"auto", "systemd", "cron"}))
+      ->capture_default_str();
+  add_common_options(cli, command, Access::kStore);
+  command->callback([&cli, options] { cli.action = [&cli, options] { return run_plan_install(cli.common, *options); }; });
+}
+
+void add_plan_uninstall(Cli& cli, CLI::App& parent) {
+  CLI::App* command = add_command(
+      parent, "uninstall", "Take plans away from the host's scheduler: removes what install wrote, and nothing else",
+      {"coppice plan uninstall data", "coppice plan uninstall            all of them"});
+  auto options = std::make_shared<InstallOptions>();
+  add_install_options(command, *options);
+  add_common_options(cli, command, Access::kStore);
+  command->callback([&cli, options] { cli.action = [&cli, options] { return run_plan_uninstall(cli.common, *options); }; });
+}
+
+}  // namespace coppice::cli
