@@ -80,19 +80,25 @@ Aead::~Aead() { delete static_cast<Contexts*>(context_); }
 Aead::Aead(Aead&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
 
 void Aead::seal(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan plaintext, MutableByteSpan sealed) {
-  CHECK(plaintext.size() <= kAeadPlaintextBytesMax);
-  CHECK(sealed.size() == plaintext.size() + kAeadTagBytes);
+  seal(suite, key, nonce, associated, plaintext, ByteSpan(), sealed);
+}
+
+void Aead::seal(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan first, ByteSpan second, MutableByteSpan sealed) {
+  CHECK(first.size() <= kAeadPlaintextBytesMax && second.size() <= kAeadPlaintextBytesMax);
+  CHECK(sealed.size() == first.size() + second.size() + kAeadTagBytes);
   EVP_CIPHER_CTX* context = start(context_, Direction::kSeal, suite, key, nonce, associated);
+  std::byte* to = sealed.data();
   int written = 0;
-  if (!plaintext.empty()) {
-    CHECK(EVP_CipherUpdate(context, octets(sealed.data()), &written, octets(plaintext.data()),
-                           static_cast<int>(plaintext.size())) == 1);
-    CHECK(static_cast<std::size_t>(written) == plaintext.size());
+  for (const ByteSpan part : {first, second}) {
+    if (part.empty()) continue;
+    CHECK(EVP_CipherUpdate(context, octets(to), &written, octets(part.data()), static_cast<int>(part.size())) == 1);
+    CHECK(static_cast<std::size_t>(written) == part.size());
+    to += part.size();
   }
   std::array<unsigned char, kAeadTagBytes> tail;  // final writes nothing for these suites, but wants somewhere to do it
   CHECK(EVP_CipherFinal_ex(context, tail.data(), &written) == 1);
   CHECK(written == 0);
-  CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, sealed.data() + plaintext.size()) == 1);
+  CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, to) == 1);
 }
 
 Result<> Aead::open(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan sealed,

@@ -132,6 +132,7 @@ Result<std::vector<IndexEntry>> decode_index_page(ByteSpan opened, std::uint32_t
 
 std::uint32_t index_filter_pages(std::uint64_t entries) {
   CHECK(entries <= kIndexEntriesMax);
+  if (entries <= kIndexPageEntries) return 0;   // reading the one page of entries costs no more than a filter's
   constexpr std::uint64_t kPageBits = std::uint64_t{kIndexFilterPageBytes} * 8;
   return static_cast<std::uint32_t>((entries * kFilterBitsPerEntry + kPageBits - 1) / kPageBits);
 }

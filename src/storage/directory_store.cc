@@ -195,6 +195,11 @@ class DirectoryStore : public ObjectStore {
     };
     if (offset > object.size || into.size() > object.size - offset) return ends_early(object.size);
     const std::size_t count = TRY(within(platform::pread_full(object.file.get(), into, offset), name));
+    // What is large is read once: its pages serve the next read instead of filling the host's cache, and finding fresh ones would cost as much
+    // as decoding.
+    constexpr std::size_t kLargeBytes = 128u << 10;
+    if (into.size() >= kLargeBytes)
+      posix_fadvise(object.file.get(), static_cast<off_t>(offset), static_cast<off_t>(into.size()), POSIX_FADV_DONTNEED);
     if (count != into.size()) return ends_early(offset + count);  // it was cut while we read
     return {};
   }

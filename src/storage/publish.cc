@@ -82,12 +82,14 @@ Result<> write_around_the_cache(int fd, ByteSpan bytes) {
   std::size_t done = 0;
   const int flags = fcntl(fd, F_GETFL);
   if (bytes.size() >= kPieceBytes / 4 && flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0) {
-    const std::unique_ptr<void, Free> piece(std::aligned_alloc(kUnit, kPieceBytes));
+    // From where it lies, if that is aligned (a pack is), else by way of a piece that is.
+    const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % kUnit == 0;
+    const std::unique_ptr<void, Free> piece(aligned ? nullptr : std::aligned_alloc(kUnit, kPieceBytes));
     const std::size_t end = bytes.size() / kUnit * kUnit;
-    while (piece && done < end) {
+    while ((aligned || piece) && done < end) {
       const std::size_t n = std::min(kPieceBytes, end - done);
-      std::memcpy(piece.get(), bytes.data() + done, n);
-      const ssize_t written = pwrite(fd, piece.get(), n, static_cast<off_t>(done));
+      if (piece) std::memcpy(piece.get(), bytes.data() + done, n);
+      const ssize_t written = pwrite(fd, piece ? piece.get() : bytes.data() + done, n, static_cast<off_t>(done));
       if (written < 0 && errno == EINTR) continue;
       if (written <= 0 || static_cast<std::size_t>(written) % kUnit != 0) break;   // the ordinary way says what is wrong, if it is still
       done += static_cast<std::size_t>(written);

@@ -52,7 +52,7 @@ SealContext::SealContext(const format::VaultId& vault, int compression_level) : 
   if (compression_level == kDefaultCompressionLevel) {
     // Level 3 with tables that a core's second-level cache holds beside the data: an eighth faster, a hundredth larger.
     CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 16)));
-    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 14)));
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 13)));
   }
 }
 SealContext::~SealContext() { ZSTD_freeCCtx(zstd); }
@@ -79,8 +79,7 @@ OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
       buffer = std::move(spare_buffers_.back());
       spare_buffers_.pop_back();
     }
-    buffer.reserve(limit + format::kPackDirectoryBytesMax + (2u << 20));   // grows only for blocks that did not shrink
-    lane.pack = std::make_shared<OpenPack>(format::PackName{session_, kind, lane.next_sequence++}, std::move(buffer));
+    lane.pack = std::make_shared<OpenPack>(format::PackName{session_, kind, lane.next_sequence++}, std::move(buffer), pack_bytes_max(kind, limit));
   }
   lane.block = std::make_unique<PlainBlock>();
   lane.block->type = kind == format::PackKind::kTree ? format::BlockType::kTree : format::BlockType::kData;
@@ -140,33 +139,32 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
     block->parts.clear();
     plain = c.plain;
   }
-  // Compressed to where it will be sealed; what does not shrink is put there as it is.
   format::ChunkTable table{.codec = format::Codec::kStored, .chunks = std::move(block->chunks)};
-  UnsealedBlock& sealed = c.sealed;
+  ByteSpan payload = plain;   // what does not shrink is stored as it is
   if (limits_.compression_level != 0 && looks_compressible(c.zstd, plain, c.scratch)) {
-    table.codec = format::Codec::kZstd;
-    sealed.begin(block->type, block->birth, table);
-    sealed.bytes.resize(sealed.payload_at() + ZSTD_compressBound(plain.size()) + crypto::kAeadTagBytes);
-    const MutableByteSpan room = MutableByteSpan(sealed.bytes).subspan(sealed.payload_at());
-    const std::size_t n = ZSTD_compress2(c.zstd, room.data(), room.size(), plain.data(), plain.size());
+    c.compressed.resize(ZSTD_compressBound(plain.size()));
+    const std::size_t n = ZSTD_compress2(c.zstd, c.compressed.data(), c.compressed.size(), plain.data(), plain.size());
     CHECK(!ZSTD_isError(n));   // the buffer is as large as it can need
-    if (poor(n, plain.size()))
-      table.codec = format::Codec::kStored;
-    else
-      sealed.bytes.resize(sealed.payload_at() + n);
+    if (!poor(n, plain.size())) {
+      table.codec = format::Codec::kZstd;
+      payload = ByteSpan(c.compressed).first(n);
+    }
   }
-  if (table.codec == format::Codec::kStored) {
-    sealed.begin(block->type, block->birth, table);
-    append(sealed.bytes, plain);
+  c.table.clear();
+  format::encode_chunk_table(table, c.table);
+  packs::PackBuilder::Room room;
+  {
+    MutexLock lock(block->pack->mutex);
+    room = block->pack->builder.make_room(block->birth, sealed_block_bytes(c.table.size(), payload.size()));
   }
   std::array<std::byte, 32> random;
   vault_.entropy().fill(random);
-  seal_block(secret_, suite_, vault_.id(), c.aead, random, sealed);
+  seal_block(secret_, suite_, vault_.id(), c.aead, random, block->type, block->birth, c.table, payload, room.bytes);
 
   if (limits_.verify) {
     const std::string what = fmt::format("{} block {}: verifying before it leaves memory", format::pack_object(block->birth.pack), block->birth.ordinal);
-    const format::BlockHeader header = TRY(within(read_block_header(sealed.bytes, block->birth, block->type), what));
-    if (Result<> same = c.opener.compare(secret_, sealed.bytes, header, table.chunks, plain); !same)
+    const format::BlockHeader header = TRY(within(read_block_header(room.bytes, block->birth, block->type), what));
+    if (Result<> same = c.opener.compare(secret_, room.bytes, header, table.chunks, plain); !same)
       return fail(same.error().kind(), fmt::format("{}: {}. This machine's memory or processor may be failing; nothing wrong was stored", what,
                                                    same.error().message()));
   }
@@ -175,11 +173,11 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
   entries.reserve(table.chunks.size());
   for (std::size_t i = 0; i < table.chunks.size(); ++i)
     entries.push_back({.prefix = prefix_of(table.chunks[i].id), .birth = block->birth, .index = static_cast<std::uint16_t>(i), .length = table.chunks[i].length});
-  const format::Digest hash = crypto::leaf_hash(sealed.bytes);
+  const format::Digest hash = crypto::leaf_hash(room.bytes);
   ++stats_.blocks;
   MutexLock lock(block->pack->mutex);
   packs::PackBuilder& builder = block->pack->builder;
-  builder.add_block(block->birth, sealed.bytes, hash, block->reserved_bytes, entries);
+  builder.settle_block(room, hash, block->reserved_bytes, entries);
   if (block->pack->closed && builder.settled()) return block->pack;
   return OpenPackPtr();
 }

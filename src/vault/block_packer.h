@@ -1,7 +1,7 @@
 // From chunks to packs: gathers chunks into blocks, gives births, compresses, seals, verifies, fills packs and hands full ones on.
 //
 // place() is cheap and may be called from any thread; seal() is where the processor time goes and is called by workers, without locks
-// but for the copy into the pack.
+// but for the place in the pack.
 #pragma once
 
 #include <memory>
@@ -21,10 +21,14 @@ namespace coppice::vault {
 // A block is full when it has this much plaintext. A larger one compresses better, a smaller one is less to open for one small thing.
 constexpr std::uint32_t block_target(format::PackKind kind) { return kind == format::PackKind::kTree ? 1u << 20 : 2u << 20; }
 inline constexpr std::uint64_t kTreePackBytes = 8u << 20;
+// What a pack that closes at `limit` may come to, if none of its blocks shrinks: memory that is set aside and as a rule never touched.
+constexpr std::uint64_t pack_bytes_max(format::PackKind kind, std::uint64_t limit) {
+  return limit / block_target(kind) * (format::kBlockHeaderBytes + format::kBlockSealedBytesMax) + format::kPackDirectoryBytesMax;
+}
 
 // A pack and the lock of its builder.
 struct OpenPack {
-  OpenPack(format::PackName name, Bytes buffer) : builder(name, std::move(buffer)) {}
+  OpenPack(format::PackName name, Bytes buffer, std::size_t bytes_max) : builder(name, std::move(buffer), bytes_max) {}
   Mutex mutex;
   packs::PackBuilder builder GUARDED_BY(mutex);
   bool closed GUARDED_BY(mutex) = false;   // no more births
@@ -61,8 +65,7 @@ class SealContext {
   ZSTD_CCtx_s* zstd;
   crypto::Aead aead;
   BlockOpener opener;
-  Bytes plain, scratch;
-  UnsealedBlock sealed;
+  Bytes plain, compressed, table, scratch;
 };
 
 class BlockPacker {

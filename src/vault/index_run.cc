@@ -72,7 +72,8 @@ BuiltRun build_index_run(const format::VaultId& vault, const crypto::Key& index_
   run.object.resize(format::index_page_offset(header, pages));
 
   Bytes filter(std::size_t{header.filter_pages} * kIndexFilterPageBytes, std::byte{0});
-  for (const IndexEntry& e : entries) format::index_filter_add(filter, e.prefix);
+  if (!filter.empty())
+    for (const IndexEntry& e : entries) format::index_filter_add(filter, e.prefix);
   Bytes encoded;
   for (std::uint32_t page = 0; page < pages; ++page) {
     ByteSpan plain;

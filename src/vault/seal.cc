@@ -76,37 +76,27 @@ Result<SessionSecret> SessionSecret::for_reader(const format::VaultId& vault, co
                         [&](crypto::Key key) { return SessionSecret(std::move(key), session_public, epoch.number); });
 }
 
-void UnsealedBlock::begin(format::BlockType t, const format::Birth& b, const format::ChunkTable& table) {
-  type = t;
-  birth = b;
-  bytes.resize(kBlockHeaderBytes);
-  format::encode_chunk_table(table, bytes);
-  table_bytes = bytes.size() - kBlockHeaderBytes;
-}
-
 void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead, ByteSpan random,
-                UnsealedBlock& block) {
-  const ByteSpan plain = ByteSpan(block.bytes).subspan(kBlockHeaderBytes);
+                format::BlockType type, const format::Birth& birth, ByteSpan table, ByteSpan payload, MutableByteSpan into) {
+  CHECK(into.size() == sealed_block_bytes(table.size(), payload.size()));
   // The table binds what the chunks are, the checksum how they came to be compressed: the same salt means the same plaintext.
-  const crypto::Digest table_digest = crypto::sha256(plain.first(block.table_bytes));
-  const crypto::Checksum payload_checksum = crypto::xxh3_128(plain.subspan(block.table_bytes));
+  const crypto::Digest table_digest = crypto::sha256(table);
+  const crypto::Checksum payload_checksum = crypto::xxh3_128(payload);
 
-  BlockHeader header{.suite = static_cast<std::uint8_t>(suite), .type = block.type, .birth = block.birth, .epoch = secret.epoch(),
+  BlockHeader header{.suite = static_cast<std::uint8_t>(suite), .type = type, .birth = birth, .epoch = secret.epoch(),
                      .session_key = secret.session_public()};
   Bytes salt_input = to_bytes(random);
-  append(salt_input, encoded_birth(block.birth));
+  append(salt_input, encoded_birth(birth));
   append(salt_input, table_digest);
   append(salt_input, payload_checksum);
   header.salt = crypto::Hmac(secret.key().view()).mac(salt_input);
-  header.sealed_bytes = static_cast<std::uint32_t>(plain.size() + crypto::kAeadTagBytes);
+  header.sealed_bytes = static_cast<std::uint32_t>(into.size() - kBlockHeaderBytes);
 
-  const std::size_t plain_bytes = plain.size();
-  block.bytes.resize(kBlockHeaderBytes + header.sealed_bytes);
-  const auto head = std::span<std::byte, kBlockHeaderBytes>(block.bytes.data(), kBlockHeaderBytes);
+  const auto head = std::span<std::byte, kBlockHeaderBytes>(into.data(), kBlockHeaderBytes);
   format::encode_block_header(header, head);
-  const BlockKey& key = derive_block_key(secret, header.salt, block.type, block.birth);
-  const MutableByteSpan sealed = MutableByteSpan(block.bytes).subspan(kBlockHeaderBytes);
-  aead.seal(suite, key.key(), key.nonce(), associated_data(vault, head), sealed.first(plain_bytes), sealed);
+  const BlockKey& key = derive_block_key(secret, header.salt, type, birth);
+  const MutableByteSpan sealed = into.subspan(kBlockHeaderBytes);
+  aead.seal(suite, key.key(), key.nonce(), associated_data(vault, head), table, payload, sealed);
   header.checksum = crypto::xxh3_128(sealed);
   format::encode_block_header(header, head);
 }

@@ -38,19 +38,13 @@ class SessionSecret {
   std::uint32_t epoch_;
 };
 
-// A block to be: room for header and tag around the encoded table, after which the payload goes. seal_block() makes a block of it in place.
-struct UnsealedBlock {
-  format::BlockType type = format::BlockType::kData;
-  format::Birth birth;
-  Bytes bytes;                      // header room | table | payload
-  std::size_t table_bytes = 0;
-
-  // Drops what was there; afterwards the payload begins at payload_at().
-  void begin(format::BlockType t, const format::Birth& b, const format::ChunkTable& table);
-  std::size_t payload_at() const { return format::kBlockHeaderBytes + table_bytes; }
-};
-// `random` is 32 fresh bytes. Afterwards block.bytes is header | AEAD(table | payload).
-void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead, ByteSpan random, UnsealedBlock& block);
+// How long the block of an encoded chunk table and a payload is.
+constexpr std::size_t sealed_block_bytes(std::size_t table_bytes, std::size_t payload_bytes) {
+  return format::kBlockHeaderBytes + table_bytes + payload_bytes + crypto::kAeadTagBytes;
+}
+// Makes `into`, which is that long and overlaps neither, the block header | AEAD(table | payload). `random` is 32 fresh bytes.
+void seal_block(const SessionSecret& secret, crypto::Suite suite, const format::VaultId& vault, crypto::Aead& aead, ByteSpan random,
+                format::BlockType type, const format::Birth& birth, ByteSpan table, ByteSpan payload, MutableByteSpan into);
 
 // Opens `block` (header and ciphertext, exactly): header rules, birth as expected, checksum, seal, table, decompression within bounds.
 // Scratch is reused between calls: one opener per thread. Chunk ids are NOT recomputed here.

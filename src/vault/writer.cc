@@ -386,11 +386,11 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
     commit.previous = previous->commit_hash;
     commit.previous_session = previous->session;
   }
-  UnsealedBlock block;
-  block.begin(format::BlockType::kSnapshot, snapshot_birth(s.session), table);
-  append(block.bytes, plain_body);
-  seal_block(secret, crypto::preferred_suite(), s.vault.id(), aead, random, block);
-  commit.sealed_body = std::move(block.bytes);
+  Bytes encoded_table;
+  format::encode_chunk_table(table, encoded_table);
+  commit.sealed_body.resize(sealed_block_bytes(encoded_table.size(), plain_body.size()));
+  seal_block(secret, crypto::preferred_suite(), s.vault.id(), aead, random, format::BlockType::kSnapshot, snapshot_birth(s.session), encoded_table,
+             plain_body, commit.sealed_body);
 
   const Bytes object = keys::sign_envelope(format::kCommitMagic, s.vault.id(), format::encode_commit(commit), s.vault.keys());
   TRY(s.go_on());

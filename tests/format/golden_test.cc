@@ -92,7 +92,7 @@ TEST(Golden, Pack) {
 }
 
 TEST(Golden, Index) {
-  const IndexHeader header{1, {0, 3}, 5, pattern<32>(0x20), 2, 1};
+  const IndexHeader header{1, {0, 3}, 5, pattern<32>(0x20), 401, 1};
   Bytes bytes;
   encode_index_header(header, bytes);
   EXPECT_EQ(*decode_index_header(bytes), header);

@@ -298,7 +298,8 @@ TEST(IndexFilter, MissesNothingAndSeldomErrs) {
   EXPECT_LT(errors, static_cast<int>(kEntries / 40));   // 2.5 %
   EXPECT_TRUE(index_filter_may_contain({}, members[0]));
   EXPECT_EQ(index_filter_pages(0), 0u);
-  EXPECT_EQ(index_filter_pages(1), 1u);
+  EXPECT_EQ(index_filter_pages(kIndexPageEntries), 0u);
+  EXPECT_EQ(index_filter_pages(kIndexPageEntries + 1), 1u);
   EXPECT_EQ(index_filter_pages(kIndexEntriesMax), 1280u);
 }
 

@@ -81,11 +81,10 @@ TEST(Derivation, SealedBlocks) {
   Bytes both;
   for (const crypto::Suite suite : {crypto::Suite::kAes256Gcm, crypto::Suite::kChaCha20Poly1305}) {
     crypto::Aead aead;
-    UnsealedBlock unsealed;
-    unsealed.begin(format::BlockType::kData, birth, table);
-    append(unsealed.bytes, as_bytes(payload));
-    seal_block(*secret, suite, kVault, aead, pattern<32>(0xc0), unsealed);
-    const Bytes& block = unsealed.bytes;
+    Bytes encoded_table;
+    format::encode_chunk_table(table, encoded_table);
+    Bytes block(sealed_block_bytes(encoded_table.size(), payload.size()));
+    seal_block(*secret, suite, kVault, aead, pattern<32>(0xc0), format::BlockType::kData, birth, encoded_table, as_bytes(payload), block);
     // A reader finds the same secret from the other half.
     const auto header = read_block_header(block, birth, format::BlockType::kData);
     ASSERT_OK(header);

@@ -25,6 +25,8 @@ class Aead {
   Aead(Aead&&) noexcept;
   // `sealed` must be plaintext.size() + kAeadTagBytes long; it may not overlap `plaintext` (unless it starts at the same byte).
   void seal(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan plaintext, MutableByteSpan sealed);
+  // The same for a plaintext that lies in two places, none of which `sealed` may overlap.
+  void seal(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan first, ByteSpan second, MutableByteSpan sealed);
   // `plaintext` must be sealed.size() - kAeadTagBytes long. kUnauthentic: its content is then zeroed and must not be used.
   Result<> open(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associated, ByteSpan sealed, MutableByteSpan plaintext);
 

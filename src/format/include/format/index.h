@@ -54,7 +54,7 @@ Result<std::vector<IndexEntry>> decode_index_page(ByteSpan opened, std::uint32_t
 
 // The filter: a blocked Bloom filter over the prefixes, 512-bit blocks, 6 bits set per entry, about 10 bits an entry; false
 // positives about 2 %. (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007.)
-// `block` of `blocks` by the first 8 bytes of the prefix, the bits by the next 8.
+// `block` of `blocks` by the first 8 bytes of the prefix, the bits by the next 8. A run of one entry page has none.
 std::uint32_t index_filter_pages(std::uint64_t entries);
 void index_filter_add(MutableByteSpan filter, const std::array<std::byte, 16>& prefix);
 bool index_filter_may_contain(ByteSpan filter, const std::array<std::byte, 16>& prefix);

@@ -12,7 +12,7 @@
 namespace coppice::vault {
 
 inline constexpr std::uint32_t kSmallFileBytesMax = 64u << 10;      // below: grouped; from here: cut alone
-inline constexpr std::uint32_t kCutBytesMin = 128u << 10, kCutBytesMean = 512u << 10, kCutBytesMax = 2u << 20;
+inline constexpr std::uint32_t kCutBytesMin = 256u << 10, kCutBytesMean = 512u << 10, kCutBytesMax = 2u << 20;
 inline constexpr std::uint32_t kGroupBytesMin = 128u << 10, kGroupBytesMax = 1u << 20;
 
 class Cutter {
