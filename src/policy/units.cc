@@ -91,7 +91,8 @@ class Service {
     line("[Unit]");
     line(fmt::format("Description=Coppice backup, plan {}", plan_.name));
     line("Documentation=man:coppice(1)");
-    if (!facts_.vault.empty()) line("RequiresMountsFor=" + unit_word(facts_.vault));
+    // A hook may mount the vault itself.
+    if (!hooks_ && !facts_.vault.empty()) line("RequiresMountsFor=" + unit_word(facts_.vault));
     line("");
     line("[Service]");
     line("Type=oneshot");

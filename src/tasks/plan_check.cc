@@ -84,7 +84,9 @@ Result<std::string> look_at_selection(const policy::Plan& plan, const Result<Ope
   options.never.push_back(places.state_directory);
   if (opened) options.never.push_back(opened->location);
   TRY(capture::Selection::create(options, plan.sources));
-  return fmt::format("{} patterns and {} exclude files", plan.excludes.size() + plan.includes.size(), plan.exclude_files.size());
+  const std::size_t patterns = plan.excludes.size() + plan.includes.size(), files = plan.exclude_files.size();
+  if (patterns == 0 && files == 0) return std::string("everything in the sources");
+  return fmt::format("by {} pattern{} and {} exclude file{}", patterns, patterns == 1 ? "" : "s", files, files == 1 ? "" : "s");
 }
 
 Result<std::string> look_at_keep(const Result<OpenedVault>& opened) {

@@ -88,7 +88,7 @@ TEST(Units, NothingHidesASource) {
 
 TEST(Units, HooksSeeTheHostAsItIs) {
   const std::string service = render_service(plan("before = [[\"pg_dump\"]]"), facts());
-  for (const char* setting : {"ProtectSystem", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "SystemCallFilter", "ProtectHome"})
+  for (const char* setting : {"RequiresMountsFor", "ProtectSystem", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "SystemCallFilter", "ProtectHome"})
     EXPECT_EQ(service.find(std::string("\n") + setting), std::string::npos) << setting;
   EXPECT_TRUE(has_line(service, "NoNewPrivileges=yes"));
 }
