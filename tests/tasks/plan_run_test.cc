@@ -259,7 +259,7 @@ TEST_F(PlanRun, NeverTwoAtOnceAndTheSecondSaysWhoRuns) {
 TEST_F(PlanRun, AnInterruptionStopsABeforeHookAndRunsTheAfterHooks) {
   make_vault();
   plan_.before = {shell("sleep 60")};
-  plan_.after = {telling("after")};
+  plan_.after = {shell("sleep 0.3"), telling("after")};
   std::thread canceller([&] {
     std::this_thread::sleep_for(200ms);
     cancel_.cancel();
@@ -268,6 +268,7 @@ TEST_F(PlanRun, AnInterruptionStopsABeforeHookAndRunsTheAfterHooks) {
   canceller.join();
   EXPECT_EQ(report.result, RunResult::kInterrupted);
   EXPECT_EQ(report.message, "interrupted; no snapshot was made");
+  EXPECT_EQ(report.warnings_total, 0u) << "an after-hook was stopped, too";
   EXPECT_THAT(slurp(directory_ / "after"), HasSubstr("COPPICE_RESULT=interrupted\n"));
   EXPECT_EQ(recorded().last->result, RunResult::kInterrupted);
 }
