@@ -1,8 +1,9 @@
 # `cmake --install` brings the program, its man page and the shell's completion; all three know every command.
 . "$(dirname "$0")/lib.sh" "$1"
-cmake --install "$(dirname "$tools")" --prefix "$work/prefix" > "$work/out" 2>&1 || { cat "$work/out"; die "it does not install"; }
+cmake --install "$(dirname "$tools")" --component Unspecified --prefix "$work/prefix" > "$work/out" 2>&1 || { cat "$work/out"; die "it does not install"; }
 [ -x "$work/prefix/bin/coppice" ] || die "there is no program"
-page=$(find "$work/prefix" -name coppice.1)
+gunzip -k "$work/prefix/share/man/man1/coppice.1.gz" || die "the man page is missing: $(find "$work/prefix" -type f)"
+page=$work/prefix/share/man/man1/coppice.1
 completion=$(find "$work/prefix" -path '*/bash-completion/completions/coppice')
 [ -s "$page" ] && [ -s "$completion" ] || die "the man page or the completion is missing: $(find "$work/prefix" -type f)"
 "$work/prefix/bin/coppice" version > /dev/null
