@@ -1,6 +1,9 @@
 #include "tar_walk.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace coppice::restore {
@@ -27,13 +30,7 @@ Result<> TarWalk::directory(const std::optional<format::Entry>& self, const std:
   while (!stack_.empty()) {
     Frame& frame = stack_.back();
     if (frame.first_pass || (frame.next == frame.children.size() && frame.more)) {
-      const bool root = frame.first_pass && stack_.size() == 1;
-      if (auto result = read(frame); !result) {
-        if (result.error().kind() == ErrorKind::kCancelled || root) return result;
-        TRY(push(StreamProblem{
-            path_, "the list of this directory cannot be read from the vault: " + result.error().message()}));
-        frame.more = false;
-      }
+      TRY(read(frame));
       continue;
     }
     if (frame.next == frame.children.size()) {
@@ -60,22 +57,30 @@ Result<> TarWalk::read(Frame& frame) {
   frame.next = 0;
   if (!frame.node) return {};
   const std::string resume_after = frame.resume_after;
-  bool batch_full = false;
-  auto result = vault::read_directory(
-      reader_, *frame.node, [&](const format::Entry& e, const std::vector<format::ChunkRef>& chunks) -> Result<> {
-        if (e.type != format::EntryType::kDirectory) return first ? entry(e, chunks) : Result<>{};
-        if (!first && e.name <= resume_after) return {};
-        if (frame.children.size() >= kChildrenPerBatch) {
-          frame.more = batch_full = true;
-          if (first) return {};  // the files behind it are wanted still
-          return fail(ErrorKind::kInvalid, "the batch is full");
-        }
-        frame.resume_after = e.name;
-        frame.children.push_back(e);
-        return {};
-      });
-  if (!result && batch_full && result.error().kind() == ErrorKind::kInvalid) return {};
-  return result;
+  vault::DirectoryCursor cursor(reader_, *frame.node);
+  format::Entry e;
+  std::optional<Error> bad;
+  bool any = false;
+  while (true) {
+    const Result<bool> got = cursor.next(e);
+    if (!got && !bad) bad = got.error();
+    if (!got) continue;  // behind the page
+    if (!*got) break;
+    any = true;
+    if (e.type != format::EntryType::kDirectory) {
+      if (first) TRY(entry(e, cursor.chunks()));
+    } else if (first || e.name > resume_after) {
+      frame.more = frame.children.size() >= kChildrenPerBatch;
+      if (frame.more && !first) break;
+      if (frame.more) continue;  // the files behind it are wanted still
+      frame.resume_after = e.name;
+      frame.children.push_back(e);
+    }
+  }
+  if (!bad || !first) return {};
+  if (!any && stack_.size() == 1) return std::unexpected<Error>(std::move(*bad));
+  return push(StreamProblem{path_, fmt::format("{}the list of this directory cannot be read from the vault: {}",
+                                               any ? "a part of " : "", bad->message())});
 }
 
 // The path of the first name of this inode, when this is a later one.

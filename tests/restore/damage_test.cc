@@ -124,6 +124,33 @@ TEST_F(Damage, ADamagedDirectoryCostsItself) {
   EXPECT_NE(all_warnings(*report).find("the list of this directory cannot be read"), std::string::npos);
 }
 
+// A list of many pages lacks one in the middle: what is on the others comes back, also when it is the list of the root.
+TEST_F(Damage, ADamagedPageOfAListCostsWhatIsOnIt) {
+  Node root = directory_node("");
+  for (int i = 0; i < 2400; ++i)
+    root.add(symlink_node(fmt::format("l{:04}", i), render_hex(as_bytes(noise(static_cast<std::uint64_t>(i), 500)))));
+  const auto body = plant(v, std::move(root), {.leaf_entries_max = 200});
+  const std::string pack = v.objects("trees/").front();
+  Bytes bytes = v.bytes_of(pack);
+  bytes[bytes.size() / 2] ^= std::byte{1};
+  v.replace(pack, bytes);
+  Restoring run(v);
+  const auto report = run(body, {.target = target});
+  ASSERT_OK(report);
+  EXPECT_EQ(report->failed, 1u) << all_warnings(*report);
+  EXPECT_NE(all_warnings(*report).find("a part of the list of this directory cannot be read"), std::string::npos);
+  EXPECT_GT(report->others, 800u);
+  EXPECT_LT(report->others, 2400u);
+  EXPECT_TRUE(exists(target + "/l0000") && exists(target + "/l2399"));
+  Restoring again(v);
+  const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  const auto tar = restore::write_tar(*again.reader, body, "", null, again.progress, again.cancel);
+  close(null);
+  ASSERT_OK(tar);
+  EXPECT_EQ(tar->failed, 1u);
+  EXPECT_EQ(tar->others, report->others);
+}
+
 TEST_F(Damage, WithoutItsRootNothingCanBeDone) {
   const auto body = plant(v, directory_node("", {file_node("f", "x")}));
   for (const auto& pack : v.objects("trees/")) EXPECT_OK(v.store.remove(pack));
