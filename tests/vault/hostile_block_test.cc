@@ -24,16 +24,16 @@ class HostileBlock : public ::testing::Test {
     EXPECT_OK(secret);
     format::ChunkTable table{.codec = codec, .chunks = {}};
     for (const std::uint32_t length : lengths) table.chunks.push_back({.id = {}, .length = length});
-    UnsealedBlock block;
-    block.begin(format::BlockType::kData, birth, table);
-    append(block.bytes, payload);
+    Bytes encoded_table;
+    format::encode_chunk_table(table, encoded_table);
+    Bytes block(sealed_block_bytes(encoded_table.size(), payload.size()));
     crypto::Aead aead;
     std::array<std::byte, 32> random{};
-    seal_block(*secret, crypto::Suite::kAes256Gcm, v.vault.id, aead, random, block);
-    const auto header = TRY(read_block_header(block.bytes, birth, format::BlockType::kData));
+    seal_block(*secret, crypto::Suite::kAes256Gcm, v.vault.id, aead, random, format::BlockType::kData, birth, encoded_table, payload, block);
+    const auto header = TRY(read_block_header(block, birth, format::BlockType::kData));
     const auto found = TRY(SessionSecret::for_reader(v.vault.id, *reader.epoch(keys::kFirstEpoch), header.session_key));
     BlockOpener opener(v.vault.id);
-    Result<> opened = opener.open(found, block.bytes, header, into);
+    Result<> opened = opener.open(found, block, header, into);
     EXPECT_LE(into.plain.capacity(), 2 * format::kBlockPlainBytesMax);
     return opened;
   }
