@@ -131,24 +131,35 @@ TEST_F(Damage, ADamagedPageOfAListCostsWhatIsOnIt) {
     root.add(symlink_node(fmt::format("l{:04}", i), render_hex(as_bytes(noise(static_cast<std::uint64_t>(i), 500)))));
   const auto body = plant(v, std::move(root), {.leaf_entries_max = 200});
   const std::string pack = v.objects("trees/").front();
-  Bytes bytes = v.bytes_of(pack);
-  bytes[bytes.size() / 2] ^= std::byte{1};
-  v.replace(pack, bytes);
-  Restoring run(v);
-  const auto report = run(body, {.target = target});
-  ASSERT_OK(report);
-  EXPECT_EQ(report->failed, 1u) << all_warnings(*report);
-  EXPECT_NE(all_warnings(*report).find("a part of the list of this directory cannot be read"), std::string::npos);
-  EXPECT_GT(report->others, 800u);
-  EXPECT_LT(report->others, 2400u);
-  EXPECT_TRUE(exists(target + "/l0000") && exists(target + "/l2399"));
-  Restoring again(v);
-  const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  const auto tar = restore::write_tar(*again.reader, body, "", null, again.progress, again.cancel);
-  close(null);
-  ASSERT_OK(tar);
-  EXPECT_EQ(tar->failed, 1u);
-  EXPECT_EQ(tar->others, report->others);
+  const Bytes whole = v.bytes_of(pack);
+  int behind = 0;   // in how many cases something behind a lost page came back
+  for (const std::size_t sixth : {1u, 3u, 5u}) {
+    Bytes bytes = whole;
+    bytes[whole.size() * sixth / 6] ^= std::byte{1};
+    v.replace(pack, bytes);
+    std::filesystem::remove_all(target);
+    Restoring run(v);
+    const auto report = run(body, {.target = target});
+    if (!report) continue;   // the index of the pages lay there
+    EXPECT_EQ(report->failed, 1u) << all_warnings(*report);
+    EXPECT_NE(all_warnings(*report).find("a part of the list of this directory cannot be read"), std::string::npos);
+    int missing = 0, back = 0;
+    for (int i = 0; i < 2400; ++i) {
+      const bool there = exists(target + fmt::format("/l{:04}", i));
+      missing += !there;
+      back += there && missing > 0;
+    }
+    EXPECT_EQ(report->others, 2400u - static_cast<unsigned>(missing));
+    behind += back > 0;
+    Restoring again(v);
+    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const auto tar = restore::write_tar(*again.reader, body, "", null, again.progress, again.cancel);
+    close(null);
+    ASSERT_OK(tar);
+    EXPECT_EQ(tar->failed, 1u);
+    EXPECT_EQ(tar->others, report->others);
+  }
+  EXPECT_GT(behind, 0);
 }
 
 TEST_F(Damage, WithoutItsRootNothingCanBeDone) {
