@@ -3,7 +3,8 @@
 # time the file system mounts, check finds no damage, every snapshot that was acknowledged by then restores, and so does the next backup.
 # What the host knows of the vault is elsewhere at first, later on the same disk.
 # COPPICE_SEED=n gives the states of that run, COPPICE_SOAK=1 tries hundreds, COPPICE_STATES=n so many.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm   # hundreds of file systems are written; this machine's disk need not flush them
+# Written to memory, where there is room: file systems are made and flushed by the hundred.
+[ ! -w /dev/shm ] || [ "$(df --output=avail -k /dev/shm | tail -n 1)" -lt 1000000 ] || export TMPDIR=/dev/shm
 . "$(dirname "$0")/lib.sh" "$1"
 disk="$tools/recorded_disk"
 [ "$(id -u)" = 0 ] && [ -x "$disk" ] && [ -e /dev/fuse ] && command -v fusermount3 mkfs.ext4 losetup > /dev/null || { echo "skipped: needs root, FUSE and ext4"; exit 77; }

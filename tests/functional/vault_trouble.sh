@@ -1,6 +1,7 @@
 # The disk of the vault is full, is read-only, is not mounted, goes away in the middle of a run, or cannot read one object any more: what runs
 # then ends with a status and a reason, nothing that was committed suffers, and when the disk is well again the next backup succeeds.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+# Written to memory, where there is room: file systems are made and flushed by the hundred.
+[ ! -w /dev/shm ] || [ "$(df --output=avail -k /dev/shm | tail -n 1)" -lt 1000000 ] || export TMPDIR=/dev/shm
 . "$(dirname "$0")/lib.sh" "$1"
 disk="$tools/recorded_disk"
 [ "$(id -u)" = 0 ] && [ -x "$disk" ] && [ -e /dev/fuse ] && command -v fusermount3 mkfs.ext4 losetup filefrag > /dev/null || { echo "skipped: needs root, FUSE and ext4"; exit 77; }

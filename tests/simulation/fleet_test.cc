@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
 
 namespace coppice::simulation {
 namespace {
@@ -20,8 +22,19 @@ std::string join(const std::vector<std::string>& lines) {
   return all;
 }
 
+// Hosts flush what they write, thousands of times over: where there is room, to memory.
+void work_in_memory() {
+  std::error_code error;
+  const auto space = std::filesystem::space("/dev/shm", error);
+  if (!error && space.available > 256u << 20) setenv("TMPDIR", "/dev/shm", 0);
+}
+
 Fleet& fleet() {
-  static Fleet fleet;
+  static Fleet& fleet = [] -> Fleet& {
+    work_in_memory();
+    static Fleet made;
+    return made;
+  }();
   return fleet;
 }
 
@@ -55,23 +68,22 @@ TEST(Fleet, LosesNothingWhateverHappens) {
 }
 
 TEST(Fleet, ASeedIsTheSameEveryTime) {
-  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
     const Outcome once = fleet().run(seed), again = fleet().run(seed);
     EXPECT_EQ(join(once.log), join(again.log)) << "COPPICE_SEED=" << seed;
   }
 }
 
-// How many of the first seeds find a store that breaks its promise.
-unsigned found(Canary canary, std::uint64_t seeds) {
-  unsigned found = 0;
-  for (std::uint64_t seed = 0; seed < seeds; ++seed) found += !fleet().run(seed, canary).wrongs.empty();
-  fmt::print("{} of {} seeds\n", found, seeds);
-  return found;
+// The first seed that finds a store that breaks its promise.
+std::optional<std::uint64_t> first_to_find(Canary canary) {
+  for (std::uint64_t seed = 0; seed < 30; ++seed)
+    if (!fleet().run(seed, canary).wrongs.empty()) return seed;
+  return std::nullopt;
 }
 
-TEST(Fleet, AStoreThatAcknowledgesWhatItHasNotStoredIsFoundOut) { EXPECT_GT(found(Canary::kAcknowledgesLatePuts, 12), 0u); }
+TEST(Fleet, AStoreThatAcknowledgesWhatItHasNotStoredIsFoundOut) { EXPECT_TRUE(first_to_find(Canary::kAcknowledgesLatePuts)); }
 
-TEST(Fleet, AStoreThatLetsANameBeTakenTwiceIsFoundOut) { EXPECT_GT(found(Canary::kOverwrites, 12), 0u); }
+TEST(Fleet, AStoreThatLetsANameBeTakenTwiceIsFoundOut) { EXPECT_TRUE(first_to_find(Canary::kOverwrites)); }
 
 }  // namespace
 }  // namespace coppice::simulation
