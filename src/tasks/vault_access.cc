@@ -341,7 +341,8 @@ Result<std::unique_ptr<vault::Vault>> open_with(storage::ObjectStore& store, con
                                                 const std::string& state_directory, const platform::Clock& clock,
                                                 platform::Entropy& entropy) {
   for (bool again = false;; again = true) {
-    auto vault = vault::Vault::open(store, TRY(source()), state_directory, clock, entropy);
+    keys::KeyBundle bundle = TRY(source());
+    auto vault = vault::Vault::open(store, std::move(bundle), state_directory, clock, entropy);
     if (vault || again || vault.error().kind() != ErrorKind::kUnauthentic) return vault;
   }
 }

@@ -76,9 +76,11 @@ kept() {
   local cut=$1 how=$2 at=0 id= n= theirs=0
   tried=$((tried + 1))
   where="the power went before record $cut, what was not flushed by $how (COPPICE_SEED=$seed, state $tried)"
-  cp --sparse=always "$work/began" "$work/image"
-  "$disk" state "$work/log" "$work/image" "$cut" "$how"
-  mount -o loop "$work/image" "$work/m" || die "no mount: $where"
+  # A new file each time: mount would take a loop device that is still there, with what it remembers of the state before.
+  cp --sparse=always "$work/began" "$work/image.$tried"
+  "$disk" state "$work/log" "$work/image.$tried" "$cut" "$how"
+  loop=$(losetup -f --show "$work/image.$tried")
+  mount "$loop" "$work/m" || die "no mount: $where"
   local moved=0
   while read -r at _ n id; do
     [ "$at" -lt "$cut" ] || continue
@@ -106,6 +108,9 @@ kept() {
   status 0 "$coppice" restore -q "latest:$work/files" --to "$work/back"
   same "$work/files" "$work/back"
   umount "$work/m"
+  losetup -d "$loop"
+  loop=
+  rm "$work/image.$tried"
 }
 for cut in "${cuts[@]}"; do kept $((cut + 1)) 1; done   # just acknowledged
 while [ "$tried" -lt "$states" ]; do
