@@ -169,7 +169,7 @@ std::string forgetting_remark();
 
 // "drwxr-xr-x  root root      4.1 kB  2026-11-22 08:00:00  "
 std::string render_long(const format::Entry& entry);
-Json describe_snapshot(const vault::Snapshot& snapshot, bool forgotten = false);
+Json describe_snapshot(const vault::Snapshot& snapshot);
 Json describe_entry(std::string_view path, const format::Entry& entry);
 std::string_view type_name(format::EntryType type);
 

@@ -1,6 +1,5 @@
 // coppice list: the snapshots, newest last.
 #include <algorithm>
-#include <set>
 
 #include "cli.h"
 #include "foundation/encoding.h"
@@ -15,15 +14,13 @@ struct ListOptions {
   std::size_t last = 0;
 };
 
-using IsForgotten = std::function<bool(const vault::Snapshot&)>;
-
 // What a writer's key can see of them.
-void print_sealed(const std::vector<const vault::Snapshot*>& snapshots, const IsForgotten& forgotten) {
+void print_sealed(const std::vector<const vault::Snapshot*>& snapshots) {
   std::vector<std::vector<std::string>> rows{{"ID", "WHEN", "SESSION", "SIGNED BY", ""}};
   for (const auto* snapshot : snapshots) {
     rows.push_back({snapshot->short_id(), render_local(snapshot->commit.claimed_time),
                     fmt::format("{}.{}", snapshot->session.generation, snapshot->session.slot),
-                    shown(snapshot->signer_name), forgotten(*snapshot) ? "(forgotten)" : ""});
+                    shown(snapshot->signer_name), snapshot->forgotten ? "(forgotten)" : ""});
   }
   print(tasks::render_table(rows, {false, false, false, false, false}));
 }
@@ -33,34 +30,24 @@ int run_list(const Common& common, const ListOptions& options) {
   if (!opened) return report_opening(common, opened.error());
   auto list = opened->vault->snapshots(options.forgotten);
   if (!list) return report(common, list.error());
-  // Forgotten is what the other list leaves out.
-  std::set<format::SessionId> kept;
-  if (options.forgotten) {
-    const auto others = opened->vault->snapshots();
-    if (!others) return report(common, others.error());
-    for (const auto& snapshot : others->snapshots) kept.insert(snapshot.session);
-  }
-  const IsForgotten forgotten = [&](const vault::Snapshot& snapshot) {
-    return options.forgotten && !kept.contains(snapshot.session);
-  };
   auto chosen = tasks::filter_snapshots(*list, options.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
   if (options.last > 0 && chosen->size() > options.last)
     chosen->erase(chosen->begin(), chosen->end() - static_cast<std::ptrdiff_t>(options.last));
   const bool sealed = std::any_of(chosen->begin(), chosen->end(), [](auto* snapshot) { return !snapshot->body; });
   if (common.json) {
-    for (const auto* snapshot : *chosen) emit(describe_snapshot(*snapshot, forgotten(*snapshot)));
+    for (const auto* snapshot : *chosen) emit(describe_snapshot(*snapshot));
   } else if (chosen->empty()) {
     if (!common.quiet)
       note(options.filter.empty() ? "There is no snapshot in this vault yet.\n" : "No snapshot matches.\n");
   } else if (sealed) {
-    print_sealed(*chosen, forgotten);
+    print_sealed(*chosen);
     if (!common.quiet) {
       note(fmt::format("What is in them shows with a reader's key: this one {}.\n",
                        opened->vault->keys().can_write() ? "only makes backups" : "looks after the store only"));
     }
   } else {
-    print(tasks::render_snapshots(*chosen, terminal_columns(), shown, forgotten));
+    print(tasks::render_snapshots(*chosen, terminal_columns(), shown));
   }
   warn_of_bad(common, *list);
   return list->bad.empty() ? kDone : kWarnings;

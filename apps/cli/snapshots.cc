@@ -63,14 +63,14 @@ std::string_view type_name(format::EntryType type) {
   return "unknown";
 }
 
-Json describe_snapshot(const vault::Snapshot& snapshot, bool forgotten) {
+Json describe_snapshot(const vault::Snapshot& snapshot) {
   Json json{{"type", "snapshot"},
             {"id", snapshot.id()},
             {"short_id", snapshot.short_id()},
             {"session", fmt::format("{}.{}", snapshot.session.generation, snapshot.session.slot)},
             {"time", render_time_json(tasks::snapshot_time(snapshot))},
             {"signer", snapshot.signer_name},
-            {"forgotten", forgotten},
+            {"forgotten", snapshot.forgotten},
             {"readable", snapshot.body.has_value()}};
   if (!snapshot.body) return json;
   const auto& body = *snapshot.body;

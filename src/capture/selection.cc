@@ -235,12 +235,6 @@ Decision Selection::decide(const struct statx& st, std::uint64_t parent_device, 
   return decision;
 }
 
-std::uint32_t Selection::boundary_marks(const struct statx& st, int fd) {
-  struct statfs fs;
-  std::uint32_t type = ::fstatfs(fd, &fs) == 0 ? static_cast<std::uint32_t>(fs.f_type) : 0;
-  return marks_of(st, false, type);
-}
-
 bool Selection::is_cache_directory(int directory_fd) const {
   if (!skip_cache_directories_) return false;
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;

@@ -32,13 +32,13 @@ struct Row {
   std::vector<std::string> sources;
 };
 
-Row row_of(const vault::Snapshot& snapshot, const std::function<std::string(std::string_view)>& shown, bool forgotten) {
+Row row_of(const vault::Snapshot& snapshot, const std::function<std::string(std::string_view)>& shown) {
   const format::SnapshotBody& body = *snapshot.body;
   Row row;
   for (const auto& source : body.sources) row.sources.push_back(shown(source));
   std::vector<std::string> tags;
   for (const auto& tag : body.tags) tags.push_back(shown(tag));
-  if (forgotten) tags.emplace_back("(forgotten)");
+  if (snapshot.forgotten) tags.emplace_back("(forgotten)");
   if (!body.complete) tags.emplace_back("(partial)");
   if (body.warnings > 0) tags.push_back(fmt::format("({} warning{})", body.warnings, body.warnings == 1 ? "" : "s"));
   row.cells = {snapshot.short_id(),
@@ -153,10 +153,9 @@ std::string render_table(const std::vector<std::vector<std::string>>& rows, cons
 }
 
 std::string render_snapshots(const std::vector<const vault::Snapshot*>& snapshots, std::size_t width,
-                             const std::function<std::string(std::string_view)>& shown,
-                             const std::function<bool(const vault::Snapshot&)>& forgotten) {
+                             const std::function<std::string(std::string_view)>& shown) {
   std::vector<Row> rows;
-  for (const auto* snapshot : snapshots) rows.push_back(row_of(*snapshot, shown, forgotten(*snapshot)));
+  for (const auto* snapshot : snapshots) rows.push_back(row_of(*snapshot, shown));
   const Layout layout(rows, width);
   std::vector<std::vector<std::string>> table(rows.size() + 1);
   std::vector<bool> right;

@@ -181,10 +181,6 @@ TEST(Selection, BtrfsSubvolume) {
   EXPECT_EQ(decide(make({.one_file_system = true}), image / "sub"),
             (Decision{.take = Take::kHollow, .reason = LeftOut::kOtherFileSystem, .marks = format::kMarkSubvolume}));
   EXPECT_EQ(decide(make({}), image.path()).marks, std::uint32_t{format::kMarkMountPoint} | format::kMarkSubvolume);
-  Fd fd(open((image / "sub").c_str(), O_PATH));
-  struct statx st;
-  ASSERT_EQ(statx(fd.get(), "", AT_EMPTY_PATH, kStatxMask, &st), 0);
-  EXPECT_EQ(Selection::boundary_marks(st, fd.get()), std::uint32_t{format::kMarkSubvolume});
 }
 
 }  // namespace

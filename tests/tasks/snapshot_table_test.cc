@@ -20,11 +20,10 @@ vault::Snapshot made(std::string host, std::vector<std::string> sources, std::ve
   return snapshot;
 }
 
-std::string render(const std::vector<vault::Snapshot>& snapshots, std::size_t width, bool forgotten = false) {
+std::string render(const std::vector<vault::Snapshot>& snapshots, std::size_t width) {
   std::vector<const vault::Snapshot*> pointers;
   for (const auto& snapshot : snapshots) pointers.push_back(&snapshot);
-  return render_snapshots(
-      pointers, width, [](std::string_view name) { return std::string(name); }, [=](auto&) { return forgotten; });
+  return render_snapshots(pointers, width, [](std::string_view name) { return std::string(name); });
 }
 
 std::size_t widest(const std::string& table) {
@@ -58,7 +57,8 @@ TEST(SnapshotTable, SaysWhatIsNotAsUsual) {
   EXPECT_EQ(render(snapshots, 0).find("TAGS"), std::string::npos);
   snapshots[0].body->complete = false;
   snapshots[0].body->warnings = 1;
-  EXPECT_NE(render(snapshots, 200, true).find("(forgotten) (partial) (1 warning)"), std::string::npos);
+  snapshots[0].forgotten = true;
+  EXPECT_NE(render(snapshots, 200).find("(forgotten) (partial) (1 warning)"), std::string::npos);
 }
 
 TEST(SnapshotTable, CutsBetweenCharacters) {

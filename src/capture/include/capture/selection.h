@@ -86,10 +86,6 @@ class Selection {
   // Everything but patterns and cache tags. `parent_device` is the st_dev of the directory that holds the object, which
   // is `name` in `parent_fd`; these two are used only at a mount point or subvolume (an O_PATH open and fstatfs).
   Decision decide(const struct statx& st, std::uint64_t parent_device, int parent_fd, const char* name) const;
-  // The marks alone, for a source (it is always taken): whether it is a mount point or subvolume itself. `fd` may be
-  // O_PATH.
-  static std::uint32_t boundary_marks(const struct statx& st, int fd);
-
   // Whether the directory's CACHEDIR.TAG is a genuine one (a regular file with the signature). false where the option
   // is off.
   bool is_cache_directory(int directory_fd) const;

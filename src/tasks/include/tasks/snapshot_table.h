@@ -23,9 +23,8 @@ std::string render_table(const std::vector<std::vector<std::string>>& rows, cons
 
 // ID, WHEN, HOST, WHAT, SIZE, ADDED, TOOK, TAGS of snapshots that have a body. `width` 0: as wide as it gets, nothing cut.
 // Else what matters least gives way first: long lists of sources and tags, seconds, digits of the id (eight stay), TOOK.
-// `shown` makes a name fit to be shown; `forgotten` tells the snapshots that were.
+// `shown` makes a name fit to be shown.
 std::string render_snapshots(const std::vector<const vault::Snapshot*>& snapshots, std::size_t width,
-                             const std::function<std::string(std::string_view)>& shown,
-                             const std::function<bool(const vault::Snapshot&)>& forgotten);
+                             const std::function<std::string(std::string_view)>& shown);
 
 }  // namespace coppice::tasks
