@@ -67,10 +67,9 @@ OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
   if (lane.pack) {
     OpenPack& pack = *lane.pack;
     MutexLock lock(pack.mutex);
-    const packs::PackBuilder& builder = pack.builder;
-    if (builder.blocks_begun() == format::kPackBlocksMax || builder.expected_bytes() + block_target(kind) > limit) {
+    if (pack.builder.blocks_begun() == format::kPackBlocksMax || pack.builder.expected_bytes() + block_target(kind) > limit) {
       pack.closed = true;   // whoever seals its last block hands it on; if that is done already, we do
-      if (builder.settled()) complete = lane.pack;
+      if (pack.builder.settled()) complete = lane.pack;
     }
   }
   if (!lane.pack || complete || is_closed(*lane.pack)) {
