@@ -56,7 +56,7 @@ inline bool index_run(ByteSpan in) {
   if (head <= in.size()) record.hash = crypto::sha256(in.first(head));
   storage::MemoryStore store;
   CHECK(store.put(format::index_object(record.session, record.number), in).has_value());
-  IndexPages pages(1, 1u << 20);
+  IndexPages pages(1u << 20, 1);
   const crypto::Key key;
   const auto run = IndexRun::open(store, {}, key, record, pages);
   if (!run) return false;
