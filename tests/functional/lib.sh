@@ -12,6 +12,13 @@ mkdir -p "$HOME"
 
 die() { echo "FAILED: $*" >&2; exit 1; }
 new_vault() { "$coppice" init -q --passphrase-file "$work/passphrase" --recovery-file "$work/sheet" "$@"; }
+# From here on the build without a sanitizer (whose shadow is no memory of ours, and which locks none). Without such a build the test ends as skipped.
+use_plain_build() {
+  grep -q -e __asan_init -e __tsan_init "$coppice" || return 0
+  local plain="$tools/../../release/bin/coppice"
+  [ -x "$plain" ] || { echo "skipped: needs a build without sanitizers: ./dev build"; exit 77; }
+  coppice=$(readlink -f "$plain")
+}
 # status N COMMAND...: the command must end with exactly that status.
 status() {
   local wanted=$1 got=0

@@ -2,11 +2,7 @@
 # a large one, very many small directories, one directory with very many names of hard-linked files, many snapshots.
 # Measured with a build without sanitizers, in a memory cgroup where one can be made (support/ceiling.py).
 . "$(dirname "$0")/lib.sh" "$1"
-if grep -q __asan_init "$coppice" || grep -q __tsan_init "$coppice"; then
-  plain="$tools/../../release/bin/coppice"   # a sanitizer's shadow is no memory of ours
-  [ -x "$plain" ] || { echo "skipped: needs a build without sanitizers: ./dev build"; exit 77; }
-  coppice=$(readlink -f "$plain")
-fi
+use_plain_build
 ceiling=$(readlink -f "$(dirname "$0")/../support/ceiling.py")
 big=${COPPICE_SOAK:+5}
 big=${big:-1}

@@ -69,6 +69,7 @@ done
 ! "$coppice" --help | grep -q -- "--passphrase \|--password \|--key " || die "an option takes a secret as its value"
 
 # Memory while a key is at work: nothing of it in pages that a core dump would have, and no core dump at all.
+use_plain_build
 mkfifo "$work/pipe"
 ulimit -c unlimited 2> /dev/null || true
 for credential in "--key-file $work/safe.key" "--passphrase-file $work/passphrase" "--recovery-sheet $work/sheet"; do

@@ -422,6 +422,7 @@ class TreeMaker {
     file(root, "project-file", 10, Content::kText);
     project(root, "project-file", 4711, 0);
     project(root, "project-directory", 4712, FS_XFLAG_PROJINHERIT);
+    if (utimensat(root, "project-directory", times, AT_SYMLINK_NOFOLLOW) != 0) fail("utimens project-directory");
     if (!options_.locked) return;
     for (const auto& [name, flag] : {std::pair("flag-immutable-dir", FS_IMMUTABLE_FL), std::pair("flag-append-dir", FS_APPEND_FL)}) {
       int fd = sub_directory(root, name);
