@@ -68,8 +68,13 @@ void add_rules(CLI::App* command, ForgetOptions& options) {
   const auto add = [&](const char* name, unsigned& count, const char* what) {
     command->add_option(name, count, what)
         ->type_name("N")
-        ->check(CLI::Validator(CLI::PositiveNumber).description(""))
-        ->group("Keep rules (of each host and its sources; what any rule keeps, stays)");
+        ->check(CLI::Validator(
+            [](std::string& text) {
+              const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+              return digits && text.find_first_not_of('0') != std::string::npos ? "" : "a number from 1 on, not '" + text + "'";
+            },
+            ""))
+        ->group("Keep rules (of each host, its sources and the key that signed; what any rule keeps, stays)");
   };
   add("--keep-last", options.rules.last, "Keep the newest N");
   add("--keep-hourly", options.rules.hourly, "Keep the newest of each of N hours");
@@ -79,7 +84,7 @@ void add_rules(CLI::App* command, ForgetOptions& options) {
   add("--keep-yearly", options.rules.yearly, "Keep the newest of each of N years");
   command->add_option("--keep-within", options.within, "Keep all within this time before the newest: 36h, 14d, 8w, 1y")
       ->type_name("TIME")
-      ->group("Keep rules (of each host and its sources; what any rule keeps, stays)");
+      ->group("Keep rules (of each host, its sources and the key that signed; what any rule keeps, stays)");
 }
 }  // namespace
 

@@ -28,13 +28,13 @@ int run_plan_keep(const Common& asked, const KeepOptions& options) {
   if (!list) return report(common, list.error());
   std::string host = options.host.empty() ? plan.host : options.host;
   if (host.empty()) host = capture::host_name();
-  const auto group = tasks::decide_plan(*list, plan, host, platform::system_clock().now());
-  if (!group) return report(common, group.error(), choosing_hint(group.error()));
-  if (group->snapshots.empty()) {
+  const auto groups = tasks::decide_plan(*list, plan, host, platform::system_clock().now());
+  if (!groups) return report(common, groups.error(), choosing_hint(groups.error()));
+  if (groups->empty()) {
     return report(common, Error(ErrorKind::kNotFound, fmt::format("plan {} made no snapshot of {} that is still there", plan.name, host)),
                   "'coppice list' shows what is there");
   }
-  return forget_by_rules(common, *opened->vault, {*group}, plan.timezone, options.mode);
+  return forget_by_rules(common, *opened->vault, *groups, plan.timezone, options.mode);
 }
 }  // namespace
 

@@ -51,8 +51,9 @@ int run_plan_test(const Common& common, const std::vector<std::string>& names) {
   const auto chosen = plans->choose(names);
   if (!chosen) return report(common, chosen.error());
   Teller teller(common);
+  const bool empty = plans->configuration.plans.empty();
   teller.tell("", {.what = "configuration " + shown(plans->file),
-                   .bad = std::nullopt,
+                   .bad = empty ? std::optional<std::string>("there is no plan in it") : std::nullopt,
                    .good = fmt::format("{} plan{}", plans->configuration.plans.size(),
                                        plans->configuration.plans.size() == 1 ? "" : "s")});
   const auto environment = tasks::process_environment();

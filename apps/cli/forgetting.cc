@@ -16,7 +16,7 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
 void print_group(const tasks::KeepGroup& group, const policy::TimeZone& zone) {
   std::string what = shown(group.host);
   for (const auto& source : group.sources) what += "  " + shown(source);
-  print(what + "\n");
+  print(fmt::format("{}, signed by {}\n", what, shown(group.signer_name)));
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < group.snapshots.size(); ++i) {
     const auto& verdict = group.verdicts[i];

@@ -36,6 +36,11 @@ const CLI::App* chosen_command(const CLI::App& app) {
   return at;
 }
 
+// Where a command would stand; empty: there is none.
+std::string_view first_word(int argc, char** argv) {
+  return argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+}
+
 // A sentence of CLI11 becomes a part of one of ours.
 std::string told(const CLI::ParseError& error) {
   constexpr std::string_view kUnexpected = "The following argument was not expected: ",
@@ -103,7 +108,10 @@ int parse_and_run(int argc, char** argv) {
     return cli.app.exit(help) == 0 ? kDone : kFailed;
   } catch (const CLI::ParseError& error) {
     const bool json = std::any_of(argv, argv + argc, [](std::string_view word) { return word == "--json"; });
-    return usage(chosen_command(cli.app), told(error), json);
+    const CLI::App* command = chosen_command(cli.app);
+    if (const auto word = command == &cli.app ? first_word(argc, argv) : std::string_view(); !word.empty())
+      return usage(command, fmt::format("there is no command '{}'", word), json);
+    return usage(command, told(error), json);
   }
   if (version) {
     print("coppice " COPPICE_VERSION "\n");

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "held_pages.h"
+#include "vault/cutter.h"
 
 namespace coppice::maintenance {
 namespace {
@@ -76,7 +77,9 @@ bool same_content(const Side& a, const Side& b) {
   const Entry &x = a.entry, &y = b.entry;
   if (x.size != y.size || x.target != y.target || x.rdev != y.rdev) return false;
   if (x.type != format::EntryType::kFile) return true;
-  return (x.mtime == y.mtime && x.ctime == y.ctime) || same_slices(a, b);
+  // Small files share chunks with their neighbours, so that one that was only read again can lie in another chunk.
+  const bool grouped = x.size < vault::kSmallFileBytesMax;
+  return (x.mtime == y.mtime && (x.ctime == y.ctime || grouped)) || same_slices(a, b);
 }
 
 class Differ {

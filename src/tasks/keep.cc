@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <tuple>
 
 #include "tasks/snapshot_ref.h"
 
@@ -13,6 +14,14 @@ void decide(KeepGroup& group, const policy::KeepRules& rules, Timestamp now, con
   std::vector<Timestamp> times;
   for (const auto* snapshot : group.snapshots) times.push_back(snapshot_time(*snapshot));
   group.verdicts = policy::decide_keep(rules, times, now, zone);
+}
+
+void add_to(KeepGroup& group, const vault::Snapshot& snapshot, const std::vector<std::string>& sources) {
+  group.signer = snapshot.signer;
+  group.signer_name = snapshot.signer_name;
+  group.host = snapshot.body->host;
+  group.sources = sources;
+  group.snapshots.push_back(&snapshot);
 }
 
 std::string render_duration(std::chrono::seconds duration) {
@@ -32,13 +41,9 @@ std::vector<const vault::Snapshot*> KeepGroup::to_forget() const {
 
 std::vector<KeepGroup> decide_groups(const std::vector<const vault::Snapshot*>& snapshots, const policy::KeepRules& rules,
                                      Timestamp now, const policy::TimeZone& zone) {
-  std::map<std::pair<std::string, std::vector<std::string>>, KeepGroup> by_source;
-  for (const auto* snapshot : snapshots) {
-    KeepGroup& group = by_source[{snapshot->body->host, snapshot->body->sources}];
-    group.host = snapshot->body->host;
-    group.sources = snapshot->body->sources;
-    group.snapshots.push_back(snapshot);
-  }
+  std::map<std::tuple<std::string, std::vector<std::string>, format::MemberId>, KeepGroup> by_source;
+  for (const auto* snapshot : snapshots)
+    add_to(by_source[{snapshot->body->host, snapshot->body->sources, snapshot->signer}], *snapshot, snapshot->body->sources);
   std::vector<KeepGroup> groups;
   for (auto& [_, group] : by_source) {
     decide(group, rules, now, zone);
@@ -49,12 +54,17 @@ std::vector<KeepGroup> decide_groups(const std::vector<const vault::Snapshot*>& 
 
 std::string plan_tag(const std::string& plan) { return "plan:" + plan; }
 
-Result<KeepGroup> decide_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
-                              Timestamp now) {
-  KeepGroup group{.host = host, .sources = plan.sources};
-  group.snapshots = TRY(filter_snapshots(list, {.hosts = {host}, .tags = {plan_tag(plan.name)}}));
-  decide(group, plan.keep, now, plan.timezone);
-  return group;
+Result<std::vector<KeepGroup>> decide_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
+                                           Timestamp now) {
+  const auto snapshots = TRY(filter_snapshots(list, {.hosts = {host}, .tags = {plan_tag(plan.name)}}));
+  std::map<format::MemberId, KeepGroup> by_signer;
+  for (const auto* snapshot : snapshots) add_to(by_signer[snapshot->signer], *snapshot, plan.sources);
+  std::vector<KeepGroup> groups;
+  for (auto& [_, group] : by_signer) {
+    decide(group, plan.keep, now, plan.timezone);
+    groups.push_back(std::move(group));
+  }
+  return groups;
 }
 
 std::string render_keep_options(const policy::KeepRules& rules) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "foundation/encoding.h"
@@ -232,9 +233,11 @@ void Run::apply_keep_rules(const vault::Vault& vault) {
   KeepReport kept;
   const auto applied = [&]() -> Result<> {
     const auto list = TRY(vault.snapshots());
-    const KeepGroup group = TRY(decide_plan(list, plan_, host, clock_.now()));
-    kept.considered = group.snapshots.size();
-    for (const auto* snapshot : group.to_forget()) {
+    const auto groups = TRY(decide_plan(list, plan_, host, clock_.now()));
+    const auto ours = std::ranges::find(groups, report_.backup->snapshot.signer, &KeepGroup::signer);
+    if (ours == groups.end()) return {};
+    kept.considered = ours->snapshots.size();
+    for (const auto* snapshot : ours->to_forget()) {
       if (snapshot->session == report_.backup->snapshot.session) continue;  // whatever a clock says
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "interrupted");
       TRY(within(vault.forget(*snapshot), snapshot->short_id()));

@@ -98,7 +98,7 @@ says "coppice init"
 [ "$(wc -l < "$work/err")" -lt 15 ] || die "the first words are many"
 status 2 "$coppice" key
 status 2 "$coppice" lst
-says "'lst' is not understood"
+says "there is no command 'lst'"
 bad_label=$(printf 'caf\351')
 usage() { status 2 "$coppice" "$@"; lines 2 error "$@"; }
 usage list --bogus

@@ -28,3 +28,15 @@ status 0 "$coppice" check
 head -c 100000 /dev/urandom > "$work/stream"
 status 0 "$coppice" backup --stdin dump.bin < "$work/stream"
 "$coppice" cat latest:/dump.bin | cmp - "$work/stream" || die "the stream came back different"
+
+# Small files share chunks: one that is read again lies in another, and is no other file for that.
+mkdir -p "$work/small"
+for i in $(seq 1 40); do echo "content of $i" > "$work/small/$i"; done
+status 0 "$coppice" backup -q "$work/small"
+sleep 2.1
+status 0 "$coppice" backup -q "$work/small"
+chmod 600 "$work/small/7" "$work/small/31"
+before=$("$coppice" list --json --path "$work/small" | sed -n 's/.*"short_id":"\([^"]*\)".*/\1/p' | tail -n 1)
+status 0 "$coppice" backup -q "$work/small"
+status 0 "$coppice" diff "$before" latest
+says "^0 added, 0 removed, 0 modified, 2 with other metadata only"

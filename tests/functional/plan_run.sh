@@ -163,3 +163,13 @@ mv "$COPPICE_VAULT" "$work/away"
 status 1 run
 says "FAILED: no snapshot was made: there is no vault at"
 [ "$(field "$(newest_report)" 'd["error"]["kind"]')" = not_found ] || die "$(cat "$(newest_report)")"
+
+# Another's key may claim this host and this plan: its snapshots push out none of ours.
+configure 'keep = { last = 2 }'
+status 0 run
+status 0 "$coppice" key export --passphrase-file "$work/passphrase" --role writer --name thief --out "$work/thief.key"
+host=$("$coppice" list --json --tag plan:data | sed -n 's/.*"host":"\([^"]*\)".*/\1/p' | head -n 1)
+for _ in 1 2 3; do status 0 "$coppice" backup -q --key-file "$work/thief.key" --host "$host" --tag plan:data "$work/other"; done
+status 0 run
+signers=$("$coppice" list --json --tag plan:data | sed -n 's/.*"signer":"\([^"]*\)".*/\1/p' | sort | uniq -c | awk '{print $1}' | sort | xargs)
+[ "$signers" = "2 3" ] || die "of two of ours and three of another's there are left: $signers"

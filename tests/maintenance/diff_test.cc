@@ -94,7 +94,7 @@ TEST(Diff, HugeDirectoriesAndOtherPageCuts) {
 TEST(Diff, ReadsNoDataPackAndNoUnchangedTree) {
   TestVault v;
   const auto one = v.back_up({{"a/b", "1"}, {"c/d", "2"}});
-  const auto two = v.back_up({{"a/b", "1"}, {"c/d", "3"}});
+  const auto two = v.back_up({{"a/b", "1"}, {"c/d", "33"}});
   for (const std::string& pack : v.objects("packs/")) EXPECT_OK(v.store.remove(pack));
   EXPECT_EQ(diff(v, one, two), Lines{"Mc /c/d"});
 }
