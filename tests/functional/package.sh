@@ -22,6 +22,8 @@ dpkg-deb -x "$deb" "$work/tree"
 [ -n "${COPPICE_SOAK:-}" ] && [ "$(id -u)" = 0 ] && command -v debootstrap > /dev/null || exit 0
 root=$work/root
 debootstrap --variant=minbase bookworm "$root" > "$work/out" 2>&1 || { tail "$work/out"; die "debootstrap"; }
+mount -t proc proc "$root/proc"
+trap 'umount "$root/proc"; rm -rf "$work"' EXIT
 cp "$deb" "$root/coppice.deb"
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 inside apt-get update -qq
