@@ -165,6 +165,7 @@ says "FAILED: no snapshot was made: there is no vault at"
 [ "$(field "$(newest_report)" 'd["error"]["kind"]')" = not_found ] || die "$(cat "$(newest_report)")"
 
 # Another's key may claim this host and this plan: its snapshots push out none of ours.
+mv "$work/away" "$work/vault"
 configure 'keep = { last = 2 }'
 status 0 run
 status 0 "$coppice" key export --passphrase-file "$work/passphrase" --role writer --name thief --out "$work/thief.key"
