@@ -33,22 +33,8 @@ Json left_out_json(const capture::BackupReport& report) {
 void print_summary(const Common& common, const capture::BackupReport& report, std::optional<std::uint64_t> vault_free) {
   if (common.json) {
     Json line{{"type", "summary"}, {"committed", report.committed}};
-    if (report.committed) {
-      line["snapshot"] = report.snapshot.id();
-      line["short_id"] = report.snapshot.short_id();
-    }
-    line.update({{"files", report.files},
-                 {"directories", report.directories},
-                 {"others", report.others},
-                 {"bytes", report.bytes},
-                 {"files_new", report.files_new},
-                 {"files_changed", report.files_changed},
-                 {"files_unchanged", report.files_unchanged},
-                 {"bytes_read", report.bytes_read},
-                 {"added_plain", report.added_plain},
-                 {"added_stored", report.added_stored},
-                 {"adopted", report.adopted},
-                 {"left_out", left_out_json(report)},
+    tasks::put_backup(line, report);
+    line.update({{"left_out", left_out_json(report)},
                  {"warnings", report.warnings_total},
                  {"duration_ms", report.duration_ms}});
     if (vault_free) line["vault_free"] = *vault_free;

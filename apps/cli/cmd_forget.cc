@@ -64,6 +64,8 @@ int run_forget(const Common& common, ForgetOptions& options, const CLI::App* com
   return forget_named(common, *opened->vault, *chosen, list->snapshots.size(), options.mode);
 }
 
+constexpr const char* kRulesGroup = "Keep rules (of each host, its sources and the key that signed; what any rule keeps, stays)";
+
 void add_rules(CLI::App* command, ForgetOptions& options) {
   const auto add = [&](const char* name, unsigned& count, const char* what) {
     command->add_option(name, count, what)
@@ -74,7 +76,7 @@ void add_rules(CLI::App* command, ForgetOptions& options) {
               return digits && text.find_first_not_of('0') != std::string::npos ? "" : "a number from 1 on, not '" + text + "'";
             },
             ""))
-        ->group("Keep rules (of each host, its sources and the key that signed; what any rule keeps, stays)");
+        ->group(kRulesGroup);
   };
   add("--keep-last", options.rules.last, "Keep the newest N");
   add("--keep-hourly", options.rules.hourly, "Keep the newest of each of N hours");
@@ -84,7 +86,7 @@ void add_rules(CLI::App* command, ForgetOptions& options) {
   add("--keep-yearly", options.rules.yearly, "Keep the newest of each of N years");
   command->add_option("--keep-within", options.within, "Keep all within this time before the newest: 36h, 14d, 8w, 1y")
       ->type_name("TIME")
-      ->group("Keep rules (of each host, its sources and the key that signed; what any rule keeps, stays)");
+      ->group(kRulesGroup);
 }
 }  // namespace
 

@@ -13,10 +13,15 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
   return all;
 }
 
+// "web1  /data  /etc"
+std::string where_from(const std::string& host, const std::vector<std::string>& sources) {
+  std::string text = shown(host);
+  for (const auto& source : sources) text += "  " + shown(source);
+  return text;
+}
+
 void print_group(const tasks::KeepGroup& group, const policy::TimeZone& zone) {
-  std::string what = shown(group.host);
-  for (const auto& source : group.sources) what += "  " + shown(source);
-  print(fmt::format("{}, signed by {}\n", what, shown(group.signer_name)));
+  print(fmt::format("{}, signed by {}\n", where_from(group.host, group.sources), shown(group.signer_name)));
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < group.snapshots.size(); ++i) {
     const auto& verdict = group.verdicts[i];
@@ -65,11 +70,7 @@ int forget_named(const Common& common, const vault::Vault& vault, const std::vec
                  std::size_t total, const ForgetMode& mode) {
   if (!common.json && (!common.quiet || !mode.yes)) {
     for (const auto* snapshot : chosen) {
-      std::string what;
-      if (snapshot->body) {
-        what = "  " + shown(snapshot->body->host);
-        for (const auto& source : snapshot->body->sources) what += "  " + shown(source);
-      }
+      const std::string what = snapshot->body ? "  " + where_from(snapshot->body->host, snapshot->body->sources) : "";
       print(fmt::format("{}  {}{}\n", snapshot->short_id(), render_local(tasks::snapshot_time(*snapshot)), what));
     }
   }

@@ -75,13 +75,7 @@ Json describe_snapshot(const vault::Snapshot& snapshot) {
   if (!snapshot.body) return json;
   const auto& body = *snapshot.body;
   put_path(json, "host", body.host);
-  Json sources = Json::array();
-  for (const auto& source : body.sources) {
-    Json one;
-    put_path(one, "path", source);
-    sources.push_back(one);
-  }
-  json["sources"] = sources;
+  tasks::put_paths(json, "sources", body.sources);
   json["tags"] = body.tags;
   json["user"] = body.user;
   json["program"] = body.program;

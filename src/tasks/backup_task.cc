@@ -74,6 +74,24 @@ std::string render_backup(const capture::BackupReport& report) {
                      render_size(report.added_stored), took);
 }
 
+void put_backup(Json& object, const capture::BackupReport& report) {
+  if (report.committed) {
+    object["snapshot"] = report.snapshot.id();
+    object["short_id"] = report.snapshot.short_id();
+  }
+  object.update({{"files", report.files},
+                 {"directories", report.directories},
+                 {"others", report.others},
+                 {"bytes", report.bytes},
+                 {"files_new", report.files_new},
+                 {"files_changed", report.files_changed},
+                 {"files_unchanged", report.files_unchanged},
+                 {"bytes_read", report.bytes_read},
+                 {"added_plain", report.added_plain},
+                 {"added_stored", report.added_stored},
+                 {"adopted", report.adopted}});
+}
+
 BackupFailure explain_failure(const Error& error, const CancelToken& cancel) {
   if (error.kind() == ErrorKind::kCancelled && cancel.cancelled()) {
     return {Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"),

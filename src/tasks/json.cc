@@ -13,6 +13,12 @@ void put_path(Json& object, const std::string& key, std::string_view bytes) {
     object[key + "_b64"] = render_base64(as_bytes(bytes));
 }
 
+void put_paths(Json& object, const std::string& key, const std::vector<std::string>& paths) {
+  Json list = Json::array();
+  for (const auto& path : paths) put_path(list.emplace_back(Json::object()), "path", path);
+  object[key] = std::move(list);
+}
+
 std::string render_time_json(Timestamp t) {
   std::string text = render_utc(t);
   if (t.nanoseconds != 0 && text.ends_with('Z')) {

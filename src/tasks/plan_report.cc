@@ -1,6 +1,7 @@
 // What is told of a run: lines for people, JSON for programs.
 #include <fmt/format.h>
 
+#include "tasks/backup_task.h"
 #include "tasks/plan_run.h"
 
 namespace coppice::tasks {
@@ -35,29 +36,10 @@ Json describe_run(const PlanRunReport& report) {
             {"started", render_time_json(report.started)},
             {"finished", render_time_json(report.ended)}};
   if (!report.vault.empty()) put_path(json, "location", report.vault);
-  Json sources = Json::array();
-  for (const auto& source : report.sources) {
-    Json one;
-    put_path(one, "path", source);
-    sources.push_back(one);
-  }
-  json["sources"] = sources;
+  put_paths(json, "sources", report.sources);
   if (report.backup) {
-    const auto& backup = *report.backup;
-    json.update({{"snapshot", backup.snapshot.id()},
-                 {"short_id", backup.snapshot.short_id()},
-                 {"files", backup.files},
-                 {"directories", backup.directories},
-                 {"others", backup.others},
-                 {"bytes", backup.bytes},
-                 {"files_new", backup.files_new},
-                 {"files_changed", backup.files_changed},
-                 {"files_unchanged", backup.files_unchanged},
-                 {"bytes_read", backup.bytes_read},
-                 {"added_plain", backup.added_plain},
-                 {"added_stored", backup.added_stored},
-                 {"adopted", backup.adopted},
-                 {"duration_ms", backup.duration_ms}});
+    put_backup(json, *report.backup);
+    json["duration_ms"] = report.backup->duration_ms;
   }
   if (report.failure) {
     json["error"] = {{"kind", error_kind_name(report.failure->kind())}, {"message", report.failure->message()}};

@@ -27,7 +27,8 @@ struct Change {
 
 // Changes come in path order, a directory before what is below it. Everything below an added or removed directory is
 // told too. Content is compared by chunk ids: a file whose size, mtime and ctime are the same counts as the same even
-// when its bytes were stored anew in other chunks, and so does a small one (below 64 KiB) whose size and mtime are the same. `page_bytes`: what the directories on the way down may hold.
+// when its bytes were stored anew in other chunks, and so does a small one (below 64 KiB) whose size and mtime are the
+// same. `page_bytes`: what the directories on the way down may hold.
 using ChangeVisitor = std::function<Result<>(const Change& change)>;
 Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,
                         const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel,

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "capture/backup.h"
+#include "tasks/json.h"
 #include "tasks/progress.h"
 #include "tasks/vault_access.h"
 
@@ -24,6 +25,9 @@ std::string render_changes(const capture::BackupReport& report);   // "3 new, 12
 std::string render_left_out(const capture::BackupReport& report);  // "12 (match an exclude pattern)"; empty: none
 // "snapshot 6dfbb9fad542: 78,611 files, 1.30 GB; nothing changed, added 0 B in 0.4 s", or what a dry run found.
 std::string render_backup(const capture::BackupReport& report);
+
+// The snapshot, when there is one, and what was counted.
+void put_backup(Json& object, const capture::BackupReport& report);
 
 // The error of a backup that made no snapshot as a person should see it, and what to do about it (perhaps nothing).
 struct BackupFailure {
