@@ -12,7 +12,7 @@
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kInterrupted =
+constexpr std::string_view kBackupStops =
     "\ncoppice: stopping. What was stored so far is kept, and the same command goes on from there. Again to stop at "
     "once.\n";
 
@@ -112,7 +112,7 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
   capture::BackupProgress progress;
   CancelToken cancel;
   const auto run = [&] {
-    const tasks::InterruptGuard interrupts(cancel, kInterrupted);
+    const tasks::InterruptGuard interrupts(cancel, kBackupStops);
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet),
                                          [&] { return tasks::sample_of(progress); });
     return capture::run_backup(*opened->vault, options, progress, cancel);

@@ -10,7 +10,7 @@
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kInterrupted = "\ncoppice: stopping; the after-hooks still run. Again to stop at once.\n";
+constexpr std::string_view kRunStops = "\ncoppice: stopping; the after-hooks still run. Again to stop at once.\n";
 
 // As it happens: everything as JSON; for people notices only, their warnings come when the run is over.
 void tell_as_it_happens(const Common& common, tasks::PlanRunRequest& request) {
@@ -72,7 +72,7 @@ int run_plan_named(const Common& asked, const std::string& name) {
   signal(SIGPIPE, SIG_IGN);  // a display that goes away is no reason to stop a backup
   CancelToken cancel;
   const auto run = [&] {
-    const tasks::InterruptGuard interrupts(cancel, kInterrupted);
+    const tasks::InterruptGuard interrupts(cancel, kRunStops);
     return tasks::run_plan(request, platform::system_clock(), cancel);
   }();
   if (!run) return report(common, run.error());

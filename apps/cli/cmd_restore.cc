@@ -11,7 +11,7 @@
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kInterrupted =
+constexpr std::string_view kRestoreStops =
     "\ncoppice: stopping. What was restored stays, and the same command goes on from there. Again to stop at once.\n";
 
 struct RestoreFlags {
@@ -129,7 +129,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().restore_cache));
     options.target = flags.in_place ? "/" : TRY(tasks::absolute_path(flags.to));
     goal = flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : options.target;
-    const tasks::InterruptGuard interrupts(cancel, kInterrupted);
+    const tasks::InterruptGuard interrupts(cancel, kRestoreStops);
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress] {
       return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,
                                    progress.totals_known};
