@@ -18,7 +18,7 @@ struct RestoreFlags {
   std::string snapshot, to;
   tasks::SnapshotFilter filter;
   std::vector<std::string> includes, excludes;
-  bool in_place = false, verify = false, dry_run = false;
+  bool in_place = false, verify = false, dry_run = false, replace_immutable = false;
 };
 
 std::string parent_of(const std::string& path) {
@@ -93,6 +93,43 @@ void print_mount_points(const Common& common, const restore::RestoreReport& repo
   print(line + "\n");
 }
 
+constexpr std::string_view outcome_name(restore::Outcome outcome) {
+  switch (outcome) {
+    case restore::Outcome::kMade:
+      return "make";
+    case restore::Outcome::kReplaced:
+      return "replace";
+    case restore::Outcome::kLeft:
+      break;
+  }
+  return "leave";
+}
+
+// What a dry run finds, name by name: all of it as JSON, for people the first that would be made or replaced.
+class Outcomes {
+ public:
+  explicit Outcomes(const Common& common) : common_(common) {}
+  void take(const std::string& path, restore::Outcome outcome) {
+    if (common_.json) {
+      Json line{{"type", "outcome"}, {"action", outcome_name(outcome)}};
+      put_path(line, "path", path);
+      return emit(line);
+    }
+    if (outcome == restore::Outcome::kLeft || common_.quiet || ++count_ > kShown) return;
+    lines_ += fmt::format("{:<8} {}\n", outcome_name(outcome), shown(path));
+  }
+  void print_lines() const {
+    print(lines_);
+    if (count_ > kShown) print(fmt::format("... and {} more: --json names all\n", tasks::render_count(count_ - kShown)));
+  }
+
+ private:
+  static constexpr std::uint64_t kShown = 100;
+  const Common& common_;
+  std::string lines_;
+  std::uint64_t count_ = 0;
+};
+
 int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App* command) {
   if (flags.to.empty() && !flags.in_place) {
     return usage(command, "say where to: --to DIR puts the files below DIR, --in-place back where they were");
@@ -117,7 +154,10 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   options.patterns = patterns_of(flags);
   options.in_place = flags.in_place;
   options.verify = flags.verify;
+  options.replace_immutable = flags.replace_immutable;
   options.dry_run = flags.dry_run;
+  Outcomes outcomes(common);
+  options.on_outcome = [&](const std::string& path, restore::Outcome outcome) { outcomes.take(path, outcome); };
   options.memory_bytes = common.memory().restore_plan;
 
   signal(SIGPIPE, SIG_IGN);
@@ -157,9 +197,11 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
     return report(common, Error(ErrorKind::kNotFound, fmt::format("nothing in {} matches", flags.snapshot)),
                   "'coppice find' looks for a pattern");
   }
+  outcomes.print_lines();
   print_mount_points(common, *done);
   print_summary(common, *chosen, flags, goal, *done,
                 static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
+  if (done->immutable > 0) note("  what is immutable or append-only is left as it is: --replace-immutable replaces and changes it\n");
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
 }
 }  // namespace
@@ -183,7 +225,9 @@ void add_restore(Cli& cli) {
       ->type_name("PATTERN");
   add_repeatable(command, "-e,--exclude", flags->excludes, "Not what matches")->type_name("PATTERN");
   command->add_flag("--verify", flags->verify, "Read again what was written and compare");
-  command->add_flag("-n,--dry-run", flags->dry_run, "Compare and count; write nothing");
+  command->add_flag("--replace-immutable", flags->replace_immutable,
+                    "Replace and change what is immutable or append-only here (chattr +i, +a) too; else it stays, and is named");
+  command->add_flag("-n,--dry-run", flags->dry_run, "Compare, say what would be made and replaced; write nothing");
   add_filter_options(command, flags->filter);
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, flags, command] {

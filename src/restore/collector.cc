@@ -15,6 +15,19 @@ void Collector::fail(std::string path, std::string what) {
   warn(std::move(path), std::move(what));
 }
 
+void Collector::warn_immutable(const Where& where, std::string_view what) {
+  {
+    MutexLock lock(mutex_);
+    ++immutable_;
+  }
+  warn(where.path(), std::string(what) + "immutable or append-only (chattr), and is left as it is");
+}
+
+void Collector::fail_immutable(const Where& where, std::string_view what) {
+  count_failed();
+  warn_immutable(where, what);
+}
+
 void Collector::count_failed() {
   MutexLock lock(mutex_);
   ++failed_;
@@ -40,6 +53,10 @@ void Collector::stop(Error error) {
   stopped_.store(true, std::memory_order_relaxed);
 }
 
+void Collector::stop_full(const Where& where, int error) {
+  stop(errno_error(error, "the target is full: " + where.below(target_)));
+}
+
 Result<RestoreReport> Collector::take() {
   MutexLock lock(mutex_);
   if (error_) return std::unexpected<Error>(*error_);
@@ -53,6 +70,7 @@ Result<RestoreReport> Collector::take() {
   report.verified = verified_;
   report.chosen = chosen_;
   report.failed = failed_;
+  report.immutable = immutable_;
   report.warnings = std::move(warnings_);
   report.warnings_total = warnings_total_;
   report.mount_points = std::move(mount_points_);

@@ -12,15 +12,21 @@
 
 #include "foundation/mutex.h"
 #include "restore/restore.h"
+#include "where.h"
 
 namespace coppice::restore {
 
 class Collector {
  public:
-  Collector(RestoreProgress& progress, const CancelToken& cancel) : progress_(progress), cancel_(cancel) {}
+  // `target`: where on this host the root is; for the stream of a tar there is none.
+  Collector(RestoreProgress& progress, const CancelToken& cancel, std::string target = {})
+      : target_(std::move(target)), progress_(progress), cancel_(cancel) {}
 
   void warn(std::string path, std::string what);
   void fail(std::string path, std::string what);
+  // What is here is immutable or append-only: left as it is. `what` begins the sentence. The first does not count it as failed.
+  void warn_immutable(const Where& where, std::string_view what);
+  void fail_immutable(const Where& where, std::string_view what);
   // Counts an entry as not right whose warnings were told already.
   void count_failed();
   void note_once(const std::string& key, std::string path, std::string what);
@@ -29,6 +35,8 @@ class Collector {
 
   // The first call decides what the run ends with.
   void stop(Error error);
+  // There is no room (ENOSPC, EDQUOT) for what was to be made there.
+  void stop_full(const Where& where, int error);
   // Whether to wind up: stop() was called, or the user cancelled.
   bool stopped() const { return stopped_.load(std::memory_order_relaxed) || cancel_.cancelled(); }
 
@@ -64,13 +72,14 @@ class Collector {
  private:
   static constexpr std::size_t kWarningsMax = 1000, kMountPointsMax = 100;
 
+  const std::string target_;
   RestoreProgress& progress_;
   const CancelToken& cancel_;
   std::atomic<bool> stopped_{false};
   std::atomic<std::uint64_t> files_{0}, bytes_{0}, directories_{0}, others_{0}, verified_{0}, chosen_{0};
   Mutex mutex_;
   std::vector<RestoreWarning> warnings_ GUARDED_BY(mutex_);
-  std::uint64_t warnings_total_ GUARDED_BY(mutex_) = 0, failed_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t warnings_total_ GUARDED_BY(mutex_) = 0, failed_ GUARDED_BY(mutex_) = 0, immutable_ GUARDED_BY(mutex_) = 0;
   std::set<std::string> noted_ GUARDED_BY(mutex_);
   std::vector<std::string> mount_points_ GUARDED_BY(mutex_);
   std::uint64_t mount_points_total_ GUARDED_BY(mutex_) = 0;

@@ -41,6 +41,15 @@ std::string Where::path() const {
   return path.empty() ? "/" : path;
 }
 
+std::string Where::below(std::string_view target) const {
+  const Directory* root = directory;
+  while (root->parent) root = root->parent;
+  std::string all = path();
+  if (target.ends_with('/')) target.remove_suffix(1);
+  all.replace(0, all == "/" ? 1 : root->name.size(), target);
+  return all.empty() ? "/" : all;
+}
+
 DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Use use,
                              Metadata& metadata, Collector& collector)
     : metadata_(metadata), collector_(collector), open_max_(open_max), use_(use), root_(new Directory) {
@@ -159,6 +168,8 @@ bool DirectoryTree::make_one(Directory* directory) {
       // What was not asked for is not touched: a symlink on the way may be how this host is laid out.
       if (!directory->chosen) return told(describe(parent->fd(), name).append(kOnTheWay));
       made = make_instead(parent->fd(), directory->name);
+      if (made != 0 && errno == EPERM && metadata_.is_guarded_at(parent->fd(), name))
+        return collector_.fail_immutable(Where{directory, {}}, "what is in the way is "), false;
       if (made != 0) return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
     } else {
       return told(existing.error().message());
@@ -167,8 +178,8 @@ bool DirectoryTree::make_one(Directory* directory) {
   if (!fd) {
     if (made != 0) {
       const int error = errno;
-      if (error == ENOSPC || error == EDQUOT)
-        collector_.stop(errno_error(error, "making the directory " + Where{directory, {}}.path()));
+      if (error == ENOSPC || error == EDQUOT) collector_.stop_full(Where{directory, {}}, error);
+      if (error == EPERM && directory->parent->guarded) return collector_.fail_immutable(Where{directory, {}}, "its directory is "), false;
       return told(fmt::format("cannot make the directory: {}", std::strerror(error)));
     }
     auto opened = platform::open_at(parent->fd(), name, kOpenDirectory);
@@ -269,7 +280,10 @@ void DirectoryTree::learn_existing(int fd, Directory* directory) {
                                  ? ::getxattr(ProcPath(fd).text, "system.posix_acl_default", nullptr, 0)
                                  : ::fgetxattr(fd, "system.posix_acl_default", nullptr, 0)) > 0;
   directory->inherits_flags = metadata_.flags_of(fd) != 0;
-  if (metadata_.root() && directory->inherits_flags) directory->guards_taken = metadata_.take_off_guards(fd);
+  if (directory->inherits_flags) {
+    directory->guards_taken = metadata_.take_off_guards(fd);
+    directory->guarded = metadata_.is_guarded(fd);
+  }
 }
 
 // ---- the end of a directory ----
@@ -315,7 +329,11 @@ void DirectoryTree::finish_attributes(Directory* directory) {
     const Where where{directory, {}};
     const HandleKind kind = directory->path_only ? HandleKind::kPath : HandleKind::kOpen;
     bool right = ::fstat(fd, &st) == 0;
-    if (right && !(directory->existed && metadata_.is_right(fd, kind, st, directory->attributes))) {
+    const bool wrong = right && !(directory->existed && metadata_.is_right(fd, kind, st, directory->attributes));
+    if (wrong && directory->guarded) {
+      collector_.fail_immutable(where, "it is ");
+      right = true;   // told
+    } else if (wrong) {
       right = metadata_.apply(
           fd, kind, st, directory->attributes,
           {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,

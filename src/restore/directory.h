@@ -44,6 +44,7 @@ struct Directory {
   mode_t mode_before = 0;     // existed: to put back what make() had to change
   bool mode_changed = false;
   unsigned guards_taken = 0;  // existed: flags that come back too
+  bool guarded = false;       // existed, and immutable or append-only still
   dev_t device = 0;
   ino_t inode = 0;
 

@@ -149,6 +149,7 @@ bool EntryWriter::write_pieces(Record& record, int fd, const Piece* begin, const
 
 Result<platform::Fd> EntryWriter::create_file(Record& record, Target& target, mode_t mode) {
   const int flags = (run_.options.verify ? O_RDWR : O_WRONLY) | O_CREAT | O_EXCL;
+  if (!may_replace(record, target)) return coppice::fail_errno(EPERM, "create");
   int fd = open_restarting(target.directory_fd, target.name(), flags, mode);
   if (fd < 0 && errno == EEXIST && !target.temporary && record.directory->existed) {  // it came since the walk looked
     record.action = Action::kReplace;

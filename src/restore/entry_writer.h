@@ -78,6 +78,8 @@ class EntryWriter {
   bool enter(Directory* directory, Record* record, Where where);
   Target target_of(const Record& record);
   bool place(Target& target, const struct stat& made, Where where);
+  bool may_replace(Record& record, const Target& target);  // false: its directory lets nothing go; told
+  bool lift_guards(Record& record, int fd);  // false: it is immutable and stays so; told
   void discard(const Target& target, dev_t device, ino_t inode);
   void settle(Record& record, const struct stat* there);
   void fail(Record& record, std::string what);

@@ -75,14 +75,22 @@ int remove_xattr(int fd, HandleKind kind, const char* name) {
   return kind == HandleKind::kOpen ? ::fremovexattr(fd, name) : ::removexattr(ProcPath(fd).text, name);
 }
 
+// Only files and directories have flags; opening a device may set it going.
+platform::Fd open_for_flags(int dir, const char* name) {
+  struct stat st {};
+  if (::fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) return {};
+  return platform::Fd(::openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+}
+
 timespec to_timespec(const Timestamp& t) { return {.tv_sec = t.seconds, .tv_nsec = static_cast<long>(t.nanoseconds)}; }
 
 }  // namespace
 
 ProcPath::ProcPath(int fd) { *fmt::format_to_n(text, sizeof text - 1, "/proc/self/fd/{}", fd).out = '\0'; }
 
-Metadata::Metadata(Collector& collector)
+Metadata::Metadata(Collector& collector, bool lift_guards)
     : collector_(collector),
+      lift_guards_(lift_guards),
       euid_(::geteuid()),
       egid_(::getegid()),
       can_chown_(euid_ == 0 || has_capability(CAP_CHOWN)) {
@@ -300,7 +308,7 @@ bool Metadata::is_right(int fd, HandleKind kind, const struct stat& now, const A
 
 unsigned Metadata::take_off_guards(int fd) {
   int now = 0;
-  if (::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return 0;
+  if (!lift_guards_ || ::ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return 0;
   const unsigned guards = static_cast<unsigned>(now) & kGuards;
   if (guards == 0) return 0;
   now &= ~static_cast<int>(kGuards);
@@ -308,11 +316,15 @@ unsigned Metadata::take_off_guards(int fd) {
 }
 
 unsigned Metadata::take_off_guards_at(int dir, const char* name) {
-  struct stat st {};
-  // Only these have flags; opening a device may set it going.
-  if (::fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) return 0;
-  const platform::Fd fd(::openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const platform::Fd fd = open_for_flags(dir, name);
   return fd ? take_off_guards(fd.get()) : 0;
+}
+
+bool Metadata::is_guarded(int fd) const { return (flags_of(fd) & kGuards) != 0; }
+
+bool Metadata::is_guarded_at(int dir, const char* name) const {
+  const platform::Fd fd = open_for_flags(dir, name);
+  return fd && is_guarded(fd.get());
 }
 
 void Metadata::put_on_guards(int fd, unsigned guards) {

@@ -37,7 +37,8 @@ struct ProcPath {
 
 class Metadata {
  public:
-  explicit Metadata(Collector& collector);
+  // `lift_guards`: take_off_guards() does as it says; else it takes nothing off.
+  Metadata(Collector& collector, bool lift_guards);
 
   // The mode to create an object with: the final one where that lets nobody in who will not be let in anyway, else
   // 0600.
@@ -72,6 +73,9 @@ class Metadata {
   unsigned take_off_guards(int fd);
   unsigned take_off_guards_at(int dir, const char* name);
   void put_on_guards(int fd, unsigned guards);
+  // Whether it is immutable or append-only.
+  bool is_guarded(int fd) const;
+  bool is_guarded_at(int dir, const char* name) const;
 
   bool root() const { return euid_ == 0; }
   uid_t euid() const { return euid_; }
@@ -86,6 +90,7 @@ class Metadata {
   bool problem(const Where& where, const char* what, int error);
 
   Collector& collector_;
+  const bool lift_guards_;
   uid_t euid_;
   gid_t egid_;
   bool can_chown_;

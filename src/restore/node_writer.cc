@@ -76,6 +76,7 @@ bool same_link_target(int fd, const char* target) {
 bool EntryWriter::make_special(Record& record, Target& target) {
   const Attributes& a = record.attributes;
   const int dir = target.directory_fd;
+  if (!may_replace(record, target)) return false;
   int result = create_special(dir, target.name(), a);
   if (result != 0 && errno == EEXIST && (target.temporary || record.directory->existed)) {
     if (!target.temporary) {  // it came meanwhile
@@ -135,7 +136,7 @@ void EntryWriter::refresh(Record& record) {
   bool right = true;
   const bool refresh = !run_.metadata.is_right(fd.get(), kind, st, a);
   if (refresh) {
-    if (kind == HandleKind::kOpen && run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
+    if (kind == HandleKind::kOpen && !lift_guards(record, fd.get())) return settle(record, &st);
     right = run_.metadata.apply(fd.get(), kind, st, a, {.existed = true}, record.where());
   }
   settle(record, &st);
@@ -177,6 +178,7 @@ void EntryWriter::make_link(const LinkRecord& link) {
     Target place_it{.directory_fd = pin_.fd(), .final_name = link.name};
     if (result != 0 && errno == EEXIST) {
       if (is_ours(link.name)) return count(true);
+      if (link.directory->guarded) return run_.collector.fail_immutable(link.where(), "its directory is ");
       place_it.temporary.emplace(std::string_view(link.name, link.name_bytes));
       result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
       if (result != 0 && errno == EEXIST && ::unlinkat(pin_.fd(), place_it.temporary->text, 0) == 0)
@@ -185,7 +187,8 @@ void EntryWriter::make_link(const LinkRecord& link) {
     if (result != 0) {
       const int error = errno;
       if (error == ENOSPC || error == EDQUOT)
-        return run_.collector.stop(errno_error(error, "the target is full: linking " + link.where().path()));
+        return run_.collector.stop_full(link.where(), error);
+      if (error == EPERM && link.directory->guarded) return run_.collector.fail_immutable(link.where(), "its directory is ");
       return told(fmt::format("cannot be linked to {}: {}", first.path(), std::strerror(error)));
     }
     if (!is_ours(place_it.name())) {

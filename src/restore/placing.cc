@@ -55,6 +55,9 @@ bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
     if (run_.metadata.take_off_guards_at(dir, target.final_name)) {
       if (::renameat(dir, target.temporary->text, dir, target.final_name) == 0) return true;
       error = errno;
+    } else if (run_.metadata.is_guarded_at(dir, target.final_name)) {
+      run_.collector.warn_immutable(where, "what is there is ");
+      return false;
     }
   } else if (error == EISDIR || error == ENOTEMPTY ||
              error == EEXIST) {  // an empty directory gives way, a full one never
@@ -67,6 +70,19 @@ bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
     }
   }
   run_.collector.warn(where.path(), fmt::format("cannot replace what is there: {}", std::strerror(error)));
+  return false;
+}
+
+bool EntryWriter::may_replace(Record& record, const Target& target) {
+  if (!target.temporary || !record.directory->guarded) return true;
+  fail_errno(record, "", EPERM);
+  return false;
+}
+
+bool EntryWriter::lift_guards(Record& record, int fd) {
+  run_.metadata.take_off_guards(fd);
+  if (!run_.metadata.is_guarded(fd)) return true;
+  if (!record.failed.exchange(true)) run_.collector.fail_immutable(record.where(), "it is right but for its attributes, ");
   return false;
 }
 
@@ -98,8 +114,12 @@ void EntryWriter::fail(Record& record, std::string what) {
 
 void EntryWriter::fail_errno(Record& record, const char* what, int error) {
   if (error == ENOSPC || error == EDQUOT) {
-    run_.collector.stop(errno_error(error, fmt::format("the target is full: {} {}", what, record.where().path())));
+    run_.collector.stop_full(record.where(), error);
     record.failed = true;
+    return;
+  }
+  if (error == EPERM && record.directory->guarded) {
+    if (!record.failed.exchange(true)) run_.collector.fail_immutable(record.where(), "its directory is ");
     return;
   }
   fail(record, fmt::format("{}: {}", what, std::strerror(error)));

@@ -95,7 +95,8 @@ Result<OpenTarget> open_target(const RestoreOptions& options) {
   struct stat st {};
   OpenTarget target;
   std::string path = options.target;
-  const bool missing = ::stat(path.c_str(), &st) != 0 && errno == ENOENT;
+  const bool found = ::stat(path.c_str(), &st) == 0, missing = !found && errno == ENOENT;
+  if (found && !S_ISDIR(st.st_mode)) return fail(ErrorKind::kInvalid, "it is no directory: files are restored into one, under their own names");
   if (missing && options.dry_run) {
     path = "/";  // only to have something
     target.there = false;
@@ -169,8 +170,8 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   const std::string base_path = directory ? sub_path : sub_path.substr(0, sub_path.rfind('/'));
   const bool inside = chosen_by(patterns, base_path);
   const Budget budget = divide(options);
-  Collector collector(progress, cancel);
-  Metadata metadata(collector);
+  Collector collector(progress, cancel, options.target);
+  Metadata metadata(collector, options.replace_immutable);
   {
     DirectoryTree directories(std::move(target.fd), options.in_place ? "" : base_path, budget.open_directories,
                               options.dry_run ? DirectoryTree::Use::kLook : DirectoryTree::Use::kChange, metadata,

@@ -41,10 +41,11 @@ Result<> TarWalk::directory(const std::optional<format::Entry>& self, const std:
     format::Entry child = std::move(frame.children[frame.next++]);
     join(child.name);
     auto below = child.child;
+    const std::uint32_t mount = child.marks & format::kMarkMountPoint ? ++mounts_ : frame.mount;
     TRY(push(StreamEntry{.path = path_, .entry = std::move(child)}));
     if (stack_.size() > format::kTreeDepthMax)
       return fail(ErrorKind::kCorrupt, "the tree is deeper than a snapshot may be");
-    Frame next{.node = std::move(below), .path_bytes = path_.size()};
+    Frame next{.node = std::move(below), .path_bytes = path_.size(), .mount = mount};
     stack_.push_back(std::move(next));
   }
   return {};
@@ -86,7 +87,8 @@ Result<> TarWalk::read(Frame& frame) {
 // The path of the first name of this inode, when this is a later one.
 std::string TarWalk::link_target(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
   if (!may_be_linked(entry)) return {};
-  const InodeKey key = inode_key(entry, chunks);
+  InodeKey key = inode_key(entry, chunks);
+  if (!stack_.empty()) key.mount = stack_.back().mount;
   if (const auto it = links_.find(key); it != links_.end()) {
     if (!same_bytes(reader_, it->second.content, grouped_bytes(entry, chunks))) return {};
     std::string first = it->second.path;

@@ -28,6 +28,7 @@ class TarWalk {
   struct Frame {
     std::optional<format::ChunkRef> node;
     std::size_t path_bytes = 0;
+    std::uint32_t mount = 0;   // as in Directory
     std::vector<format::Entry> children;  // a batch of the subdirectories
     std::size_t next = 0;
     std::string resume_after;
@@ -50,6 +51,7 @@ class TarWalk {
   StreamQueue& queue_;
   std::string path_;  // of the frame's directory, without a leading slash
   std::vector<Frame> stack_;
+  std::uint32_t mounts_ = 0;  // met so far
   std::unordered_map<InodeKey, First, InodeKeyHash> links_;
   std::size_t links_bytes_ = 0;
 };

@@ -130,7 +130,7 @@ void EntryWriter::finish_checked(Record& record, platform::Fd fd) {
   bool right = true;
   const bool refresh = !run_.metadata.is_right(fd.get(), HandleKind::kOpen, st, record.attributes);
   if (refresh) {
-    if (run_.metadata.root()) run_.metadata.take_off_guards(fd.get());
+    if (!lift_guards(record, fd.get())) return settle(record, &st);
     right = run_.metadata.apply(fd.get(), HandleKind::kOpen, st, record.attributes, {.existed = true}, where);
   }
   settle(record, &st);

@@ -77,6 +77,8 @@ class Walker {
   void submit();
   void plan_again();
   void count_dry(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
+  void tell_directory(Directory* directory);
+  void tell(const Where& where, Outcome outcome);
   void leave_frames();
 
   Run& run_;

@@ -3,12 +3,13 @@
 tree="$work/tree"
 mkdir -p "$tree/mounted" "$tree/bound" "$tree/real"
 mount -t tmpfs -o size=4m none "$tree/mounted" 2> /dev/null || { echo "skipped: may not mount here"; exit 77; }
-trap 'for m in "$tree/mounted" "$tree/bound" "$tree/bound-file" "$work/back/mounted"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
+trap 'for m in "$tree/mounted" "$tree/bound" "$tree/bound-file" "$work/back/mounted" "$work/small"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
 new_vault
 echo inside > "$tree/mounted/file"
 chmod 0711 "$tree/mounted"
 echo real > "$tree/real/file"
 ln "$tree/real/file" "$tree/real/twin"
+mkdir "$tree/zz" && ln "$tree/real/file" "$tree/zz/third"
 touch "$tree/bound-file"
 mount --bind "$tree/real" "$tree/bound"
 mount --bind "$tree/real/file" "$tree/bound-file"
@@ -21,10 +22,15 @@ says "2 mount points in the snapshot are plain directories here:"
 grep -q "$tree/bound" "$work/out" && grep -q "$tree/mounted" "$work/out" || die "the mount points are not named"
 same "$tree" "$work/back"
 [ "$(stat -c %a "$work/back/mounted")" = 711 ] || die "the mounted directory has mode $(stat -c %a "$work/back/mounted")"
-for place in real bound; do   # two names of one file, at each place by themselves
-  [ "$(stat -c %i "$work/back/$place/file")" = "$(stat -c %i "$work/back/$place/twin")" ] || die "the names in $place are not one file"
-  [ "$(stat -c %h "$work/back/$place/file")" = 2 ] || die "the file in $place has $(stat -c %h "$work/back/$place/file") names"
+mkdir "$work/untarred"
+"$coppice" tar "latest:$tree" | tar -x -C "$work/untarred"
+for back in back untarred; do
+  for place in real bound; do   # the names of one file, at each place by themselves
+    [ "$(stat -c %i "$work/$back/$place/file")" = "$(stat -c %i "$work/$back/$place/twin")" ] || die "the names in $back/$place are not one file"
+  done
+  [ "$(stat -c %h "$work/$back/real/file" "$work/$back/bound/file" "$work/$back/zz/third" | xargs)" = "3 2 3" ] || die "$back: $(cd "$work/$back" && stat -c '%n has %h names' */*)"
 done
+same "$tree" "$work/untarred"
 # Mounted again, it is filled and not told.
 rm -rf "$work/back/mounted/file"
 mount -t tmpfs -o size=4m none "$work/back/mounted"
@@ -46,3 +52,12 @@ status 0 "$coppice" restore "latest:$tree" --to "$work/hollow"
 [ -d "$work/hollow/mounted" ] && [ ! -e "$work/hollow/mounted/file" ] && [ ! -e "$work/hollow/bound/file" ] || die "it crossed a mount point"
 same "$tree/real" "$work/hollow/real"
 says "2 mount points"
+
+# A target that is full is named by its path here, not by the snapshot's.
+mkdir "$work/small"
+mount -t tmpfs -o size=64k none "$work/small"
+head -c 300000 /dev/urandom > "$tree/real/large"
+status 0 "$coppice" backup -q "$tree/real"
+status 1 "$coppice" restore "latest:$tree/real" --to "$work/small"
+says "the target is full: $work/small/large"
+umount "$work/small"

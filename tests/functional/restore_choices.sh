@@ -30,6 +30,17 @@ cp -a "$work/data" "$work/before"
 rm -r "$work/data/docs/old"
 echo spoilt > "$work/data/docs/a.txt"
 touch "$work/data/src/new"
+status 0 "$coppice" restore "latest:$work/data/docs" --in-place --dry-run
+says "^make *$work/data/docs/old$"
+says "^make *$work/data/docs/old/c.txt$"
+says "^replace *$work/data/docs/a.txt$"
+! grep -q "b.pdf" "$work/out" || die "what stays is told as well"
+status 0 "$coppice" restore "latest:$work/data/docs" --in-place --dry-run --json
+says '"type":"outcome","action":"leave","path":".*docs/b.pdf"'
+[ ! -e "$work/data/docs/old" ] || die "a dry run made something"
+status 1 "$coppice" restore latest --to "$work/data/src/e.o"
+says "e.o: it is no directory"
+! grep -q "coppice ls" "$work/err" || die "a target that is a file is taken for something that the snapshot lacks"
 status 0 "$coppice" restore "latest:$work/data/docs" --in-place --verify
 same "$work/before/docs" "$work/data/docs"
 [ -e "$work/data/src/new" ] || die "a restore in place took a file away"

@@ -31,9 +31,13 @@ for how in "" --verify; do
   if [ "$(id -u)" = 0 ]; then
     ! command -v setcap > /dev/null || setcap cap_setuid+ep "$work/back/b" || true
     ! command -v setfacl > /dev/null || setfacl -m u:1234:rwx "$work/back/c" 2> /dev/null || true
-    chattr +i "$work/back/d" 2> /dev/null || true
+    if chattr +i "$work/back/d" 2> /dev/null; then   # not to be touched, unless that is asked for
+      status 1 "$coppice" restore "latest:$work/tree" --to "$work/back" $how
+      says "/d: it is right but for its attributes, immutable or append-only"
+      says "--replace-immutable"
+    fi
   fi
-  status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" $how
+  status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --replace-immutable $how
   [ -z "$(getfattr -m - -d "$work"/back/[abcd] 2> /dev/null)" ] || die "foreign attributes stayed ($how): $(getfattr -m - -d "$work"/back/*)"
   echo changed >> "$work/back/d" || die "a foreign immutable flag stayed ($how)"
   status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" $how

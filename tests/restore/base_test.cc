@@ -156,7 +156,7 @@ TEST_F(Base, TheWayMayLeadThroughDirectoriesThatCannotBeListed) {
   EXPECT_EQ(mode_of(target + "/srv/data"), 0711u);
 }
 
-TEST_F(Base, GuardsOnTheWayAreTakenOffAndComeBack) {
+TEST_F(Base, GuardsOnTheWayAreTakenOffWhenAskedToAndComeBack) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   const auto immutable = [](const std::string& path, bool on) {
     const platform::Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -172,7 +172,9 @@ TEST_F(Base, GuardsOnTheWayAreTakenOffAndComeBack) {
   write_text(target + "/srv/data/docs", "an immutable file where a directory must be");
   if (!immutable(target + "/srv/data/docs", true)) GTEST_SKIP() << "no such flags here";
   for (const char* path : {"/srv/data", "/srv", ""}) immutable(target + path, true);
-  const auto report = in_place("/srv/data/docs");
+  const auto refused = in_place("/srv/data/docs");
+  EXPECT_GT(refused.immutable, 0u) << all_warnings(refused);
+  const auto report = restore({.target = target, .sub_path = "/srv/data/docs", .in_place = true, .replace_immutable = true});
   EXPECT_EQ(report.failed, 0u) << all_warnings(report);
   EXPECT_EQ(content_of(target + "/srv/data/docs/a"), "1");
   for (const char* path : {"/srv/data", "/srv", ""}) {
@@ -180,7 +182,7 @@ TEST_F(Base, GuardsOnTheWayAreTakenOffAndComeBack) {
     immutable(target + path, false);
   }
   immutable(target, true);
-  const auto other = restore({.target = target, .sub_path = "/srv/data/docs"});  // into it
+  const auto other = restore({.target = target, .sub_path = "/srv/data/docs", .replace_immutable = true});  // into it
   EXPECT_EQ(other.failed, 0u) << all_warnings(other);
   EXPECT_TRUE(guarded(target));
   immutable(target, false);

@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <thread>
 
 #include "foundation/encoding.h"
@@ -33,6 +35,29 @@ class InTheWay : public ::testing::Test {
     auto report = run(body, options);
     EXPECT_OK(report);
     return report ? *report : restore::RestoreReport{};
+  }
+  // Restores it twice in a process of a user who may do nothing but what is his; `good` says of each whether it went as it should.
+  void twice_as_nobody(Node root, restore::RestoreOptions options, const std::function<bool(const restore::RestoreReport&)>& good) {
+    constexpr uid_t kNobody = 65534;
+    const auto body = plant(v, std::move(root));
+    options.target = target;
+    mkdir(target.c_str(), 0755);
+    CHECK(chmod(temp.path().c_str(), 0755) == 0 && chown(target.c_str(), kNobody, kNobody) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      if (setgroups(0, nullptr) != 0 || setgid(kNobody) != 0 || setuid(kNobody) != 0) _exit(10);
+      Restoring run(v);
+      for (int round = 0; round < 2; ++round) {
+        const auto report = run(body, options);
+        if (report && good(*report)) continue;
+        fprintf(stderr, "%s", report ? all_warnings(*report).c_str() : "failed");
+        _exit(12);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
   }
   TempDirectory temp;
   TestVault v;
@@ -149,17 +174,55 @@ TEST_F(InTheWay, NewerFilesCanBeKept) {
   EXPECT_EQ(report.skipped, 1u);
 }
 
-TEST_F(InTheWay, ImmutableFilesAndDirectoriesAreReplaced) {
+// chattr; false where that cannot be done.
+bool guard(const std::string& path, unsigned flag, bool on) {
+  const int fd = open(path.c_str(), O_RDONLY);
+  int flags = 0;
+  bool done = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
+  flags = on ? flags | static_cast<int>(flag) : flags & ~static_cast<int>(flag);
+  done = done && ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+  close(fd);
+  return done;
+}
+
+TEST_F(InTheWay, WhatIsImmutableStaysAndIsTold) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  const auto guard = [](const std::string& path, unsigned flag, bool on) {
-    const int fd = open(path.c_str(), O_RDONLY);
-    int flags = 0;
-    bool done = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
-    flags = on ? flags | static_cast<int>(flag) : flags & ~static_cast<int>(flag);
-    done = done && ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
-    close(fd);
-    return done;
-  };
+  Node root = directory_node("", {file_node("attributes", "x"), file_node("content", "new"), file_node("linked", "new"),
+                                  directory_node("append", {file_node("here", "new"), file_node("missing", "new")}),
+                                  directory_node("closed", {file_node("missing", "new")}), file_node("other", "new")});
+  mkdir(target.c_str(), 0755);
+  write_text(target + "/content", "old");
+  write_text(target + "/attributes", "x");
+  set_mtime(target + "/attributes", root.children[0].entry.mtime);
+  CHECK(chmod((target + "/attributes").c_str(), 0600) == 0);
+  for (const char* name : {"/append", "/closed"}) mkdir((target + name).c_str(), 0700);
+  write_text(target + "/append/here", "old");
+  if (!guard(target + "/content", FS_IMMUTABLE_FL, true)) GTEST_SKIP() << "no such flags here";
+  for (const char* name : {"/attributes", "/closed"}) guard(target + name, FS_IMMUTABLE_FL, true);
+  guard(target + "/append", FS_APPEND_FL, true);
+  std::map<std::string, restore::Outcome> outcomes;
+  const auto dry = restore(root, {.dry_run = true, .on_outcome = [&](const std::string& path, restore::Outcome outcome) {
+                             outcomes[path.substr(target.size())] = outcome;
+                           }});
+  EXPECT_EQ(outcomes.at("/content"), restore::Outcome::kLeft);
+  EXPECT_EQ(outcomes.at("/linked"), restore::Outcome::kMade);
+  EXPECT_EQ(outcomes.at("/append/here"), restore::Outcome::kReplaced);   // only the attempt tells
+  const auto report = restore(root);
+  EXPECT_EQ(report.immutable, 6u) << all_warnings(report);   // both directories' attributes too
+  EXPECT_EQ(report.failed, report.immutable);
+  EXPECT_EQ(content_of(target + "/content"), "old");
+  EXPECT_EQ(stat_of(target + "/attributes").st_mode & 07777, 0600u);
+  EXPECT_EQ(content_of(target + "/append/here"), "old");
+  EXPECT_EQ(content_of(target + "/append/missing"), "new");
+  EXPECT_EQ(list(target + "/append"), (std::vector<std::string>{"here", "missing"}));
+  EXPECT_FALSE(exists(target + "/closed/missing"));
+  EXPECT_EQ(content_of(target + "/other"), "new");
+  for (const char* name : {"/content", "/attributes", "/closed"}) guard(target + name, FS_IMMUTABLE_FL, false);
+  guard(target + "/append", FS_APPEND_FL, false);
+}
+
+TEST_F(InTheWay, ImmutableFilesAndDirectoriesAreReplacedWhenAskedTo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
   mkdir(target.c_str(), 0755);
   mkdir((target + "/d").c_str(), 0755);
   write_text(target + "/d/f", "old");
@@ -170,7 +233,7 @@ TEST_F(InTheWay, ImmutableFilesAndDirectoriesAreReplaced) {
   Node locked = directory_node("locked", {file_node("in", "x"), one, two});
   locked.entry.flags = FS_IMMUTABLE_FL;
   for (int round = 0; round < 2; ++round) {
-    const auto report = restore(directory_node("", {directory_node("d", {file_node("f", "new")}), locked}));
+    const auto report = restore(directory_node("", {directory_node("d", {file_node("f", "new")}), locked}), {.replace_immutable = true});
     EXPECT_EQ(report.failed, 0u) << round << all_warnings(report);
     EXPECT_EQ(content_of(target + "/d/f"), "new");
     EXPECT_EQ(stat_of(target + "/locked/one").st_ino, stat_of(target + "/locked/two").st_ino);
@@ -366,31 +429,14 @@ TEST_F(InTheWay, WithoutRootOwnersAreSaidOnce) {
   Node& device = root.add(file_node("device", ""));
   device.entry.type = format::EntryType::kCharDevice;
   device.entry.rdev = makedev(1, 3);
-  const auto body = plant(v, std::move(root));
-  mkdir(target.c_str(), 0755);
-  CHECK(chmod(temp.path().c_str(), 0755) == 0 && chown(target.c_str(), 65534, 65534) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0) _exit(10);
-    Restoring run(v);
-    for (int round = 0; round < 2; ++round) {
-      auto report = run(body, {.target = target});
-      if (!report) _exit(11);
-      int owners = 0, trusted = 0;
-      for (const auto& w : report->warnings) {
-        owners += w.what.find("owners") != std::string::npos;
-        trusted += w.what.find("trusted") != std::string::npos;
-      }
-      if (owners != 1 || trusted != 1 || report->failed != 1) {
-        fprintf(stderr, "%s", all_warnings(*report).c_str());
-        _exit(12);
-      }
+  twice_as_nobody(std::move(root), {}, [](const restore::RestoreReport& report) {
+    int owners = 0, trusted = 0;
+    for (const auto& w : report.warnings) {
+      owners += w.what.find("owners") != std::string::npos;
+      trusted += w.what.find("trusted") != std::string::npos;
     }
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+    return owners == 1 && trusted == 1 && report.failed == 1;
+  });
   EXPECT_EQ(stat_of(target + "/f1").st_mode & 07777, 0755u);  // another's program is no longer setuid
   EXPECT_EQ(stat_of(target + "/mine").st_mode & 07777, 04444u);
   EXPECT_EQ(stat_of(target + "/closed").st_mode & 07777, 0555u);
@@ -408,25 +454,7 @@ TEST_F(InTheWay, WithoutRootFilesWithoutPermissionsAreVerified) {
     f.entry.owner = {.uid = 65534, .gid = 65534};
     f.entry.mode = 0;
   }
-  const auto body = plant(v, std::move(root));
-  mkdir(target.c_str(), 0755);
-  CHECK(chmod(temp.path().c_str(), 0755) == 0 && chown(target.c_str(), 65534, 65534) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0) _exit(10);
-    Restoring run(v);
-    for (int round = 0; round < 2; ++round) {
-      auto report = run(body, {.target = target, .verify = true});
-      if (!report || report->failed != 0 || report->verified != 2) {
-        fprintf(stderr, "%s", report ? all_warnings(*report).c_str() : "failed");
-        _exit(12);
-      }
-    }
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  twice_as_nobody(std::move(root), {.verify = true}, [](const restore::RestoreReport& report) { return report.failed == 0 && report.verified == 2; });
   EXPECT_EQ(stat_of(target + "/small").st_mode & 07777, 0u);
   EXPECT_EQ(stat_of(target + "/large").st_mode & 07777, 0u);
 }

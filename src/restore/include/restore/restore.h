@@ -16,6 +16,8 @@
 
 namespace coppice::restore {
 
+enum class Outcome { kMade, kReplaced, kLeft };  // kLeft: right already, or not to be touched
+
 struct RestoreOptions {
   std::string target;    // directory; made when missing
   std::string sub_path;  // "" : recreate full paths under target; else: this directory's contents (or this one file) go
@@ -25,7 +27,10 @@ struct RestoreOptions {
                                       // Parents of a match are made too
   bool overwrite_newer = true;
   bool verify = false;   // re-read what was written and compare with the chunk ids
+  bool replace_immutable = false;  // what is immutable or append-only (chattr) here is replaced and changed too; else left, and told
   bool dry_run = false;  // look and count; nothing is changed
+  // A dry run: what would become of each entry, by its path on this host. By the thread that called.
+  std::function<void(const std::string& path, Outcome)> on_outcome;
   unsigned workers = 0;  // 0: by the machine
   std::uint64_t memory_bytes = 160ull << 20;
 };
@@ -46,6 +51,7 @@ struct RestoreReport {
   std::uint64_t files = 0, directories = 0, others = 0, bytes = 0, skipped = 0, verified = 0;
   std::uint64_t chosen = 0;              // entries that were asked for: 0 when no pattern matches
   std::uint64_t failed = 0;              // entries that are not there, or not right
+  std::uint64_t immutable = 0;           // of them: because what is here is immutable or append-only
   std::vector<RestoreWarning> warnings;  // the first 1000
   std::uint64_t warnings_total = 0;
   // Directories on which a file system was mounted when they were backed up, and none is here: what was on it now lies on the
