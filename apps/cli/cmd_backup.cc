@@ -119,7 +119,7 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
   };
   auto done = run();
   if (!done) {
-    const auto failure = tasks::explain_failure(done.error(), cancel);
+    const auto failure = tasks::explain_failure(done.error(), progress, cancel);
     return report(common, failure.error, failure.next_step);
   }
   Common for_people = common;  // programs have them already

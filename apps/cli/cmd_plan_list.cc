@@ -40,12 +40,6 @@ Json describe_plan(const policy::Plan& plan, const tasks::PlanStatus& status) {
   return json;
 }
 
-// "2026-11-26 08:00 CST": seconds only when there are any.
-std::string shown_time(const policy::Plan& plan, Timestamp t) {
-  std::string text = plan.timezone.render(t);
-  if (text.compare(16, 3, ":00") == 0) text.erase(16, 3);
-  return text;
-}
 std::string sources_of(const policy::Plan& plan) {
   std::string text = shown(plan.sources.front());
   if (plan.sources.size() > 1) text += fmt::format(" +{}", plan.sources.size() - 1);
@@ -84,8 +78,8 @@ int run_plan_list(const Common& common) {
       continue;
     }
     rows.push_back({plan.name, sources_of(plan), plan.schedule ? plan.schedule->systemd_form() : "by hand",
-                    status.next ? shown_time(plan, *status.next) : "-",
-                    status.state.last ? shown_time(plan, status.state.last->started) : "-", result_of(status),
+                    status.next ? tasks::render_plan_time(plan, *status.next) : "-",
+                    status.state.last ? tasks::render_plan_time(plan, status.state.last->started) : "-", result_of(status),
                     status.age ? tasks::render_age(*status.age) + " ago" : "never"});
   }
   if (common.json) return kDone;

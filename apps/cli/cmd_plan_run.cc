@@ -10,7 +10,8 @@
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kRunStops = "\ncoppice: stopping; the after-hooks still run. Again to stop at once.\n";
+constexpr std::string_view kRunStops = "\ncoppice: stopping. What was stored so far is kept. Again to stop at once.\n",
+                           kRunStopsAfterHooks = "\ncoppice: stopping. What was stored so far is kept; the after-hooks still run. Again to stop at once.\n";
 
 // As it happens: everything as JSON; for people notices only, their warnings come when the run is over.
 void tell_as_it_happens(const Common& common, tasks::PlanRunRequest& request) {
@@ -43,8 +44,7 @@ int tell_of(const Common& common, const tasks::PlanRunReport& run) {
       note(stderr_is_terminal() ? render_printable(output.substr(0, output.size() - 1)) + "\n" : output);
     }
     return report(common, Error(run.failure->kind(), fmt::format("plan {}: {}", run.plan, run.message)),
-                  run.failure->kind() == ErrorKind::kCancelled ? "what was stored is kept: the next run goes on from there"
-                                                               : opening_hint(common, *run.failure));
+                  run.next_step.empty() ? opening_hint(common, *run.failure) : run.next_step);
   }
   if (!common.json) print(fmt::format("plan {}: {}\n", run.plan, run.message));
   return run.result == tasks::RunResult::kGood ? kDone : kWarnings;
@@ -72,7 +72,7 @@ int run_plan_named(const Common& asked, const std::string& name) {
   signal(SIGPIPE, SIG_IGN);  // a display that goes away is no reason to stop a backup
   CancelToken cancel;
   const auto run = [&] {
-    const tasks::InterruptGuard interrupts(cancel, kRunStops);
+    const tasks::InterruptGuard interrupts(cancel, (*plan)->after.empty() ? kRunStops : kRunStopsAfterHooks);
     return tasks::run_plan(request, platform::system_clock(), cancel);
   }();
   if (!run) return report(common, run.error());

@@ -34,6 +34,7 @@ Json describe(const tasks::PlanStatus& status) {
     line["files"] = good->files;
     line["bytes"] = good->bytes;
     line["added_stored"] = good->added_stored;
+    if (good->keep_left) line["keep_left"] = true;
   }
   if (status.age) line["age_seconds"] = status.age->count();
   if (status.next) line["next"] = render_time_json(*status.next);
@@ -46,15 +47,19 @@ std::string in_words(tasks::Verdict verdict) {
   return tasks::is_good(verdict) ? text : "NOT GOOD: " + text;
 }
 
-void print_for_people(const std::vector<tasks::PlanStatus>& plans, bool quiet) {
+void print_for_people(const std::vector<const policy::Plan*>& plans, const std::vector<tasks::PlanStatus>& statuses, bool quiet) {
   std::vector<std::vector<std::string>> rows{{"PLAN", "LAST GOOD", "AGE", "NEXT", "STATUS"}};
   std::string remarks;
-  for (const auto& status : plans) {
-    rows.push_back({status.plan, status.state.last_good ? render_local(status.state.last_good->started) : "never",
-                    status.age ? tasks::render_age(*status.age) : "-", status.next ? render_local(*status.next) : "by hand",
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const policy::Plan& plan = *plans[i];
+    const tasks::PlanStatus& status = statuses[i];
+    rows.push_back({status.plan, status.state.last_good ? tasks::render_plan_time(plan, status.state.last_good->started) : "never",
+                    status.age ? tasks::render_age(*status.age) : "-", status.next ? tasks::render_plan_time(plan, *status.next) : "by hand",
                     in_words(status.verdict)});
     const bool warned = status.state.last && status.state.last->warnings > 0;
     if (!tasks::is_good(status.verdict) || warned) remarks += fmt::format("{}: {}\n", status.plan, shown(status.message));
+    if (status.state.last_good && status.state.last_good->keep_left)
+      remarks += fmt::format("{}: its keep rules are not applied: this host's key may not forget snapshots ('coppice plan test {}' says more)\n", status.plan, status.plan);
   }
   if (quiet) {
     print(remarks);
@@ -101,7 +106,7 @@ int run_status(const Common& common, const StatusOptions& options, const CLI::Ap
     for (const auto& status : plans) emit(describe(status));
     emit({{"type", "summary"}, {"plans", plans.size()}, {"good", good}});
   } else {
-    print_for_people(plans, common.quiet);
+    print_for_people(chosen, plans, common.quiet);
   }
   return good == plans.size() ? kDone : kFailed;
 }

@@ -148,6 +148,10 @@ void add_filter_options(CLI::App* command, tasks::SnapshotFilter& filter) {
       ->type_name("TAG")
       ->check(is_label())
       ->group("Snapshots");
+  add_repeatable(command, "--signer", filter.signers, "Only snapshots signed by the key of this name (repeat for any of several)")
+      ->type_name("NAME")
+      ->check(is_label())
+      ->group("Snapshots");
   add_repeatable(command, "--path", filter.paths, "Only snapshots of this path (a source is it, or holds it)")
       ->type_name("PATH")
       ->group("Snapshots");

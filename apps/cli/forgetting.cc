@@ -1,5 +1,8 @@
 // Forgetting snapshots, by name or by keep rules: showing what would go, asking, doing it.
 #include "cli.h"
+#include "format/snapshot.h"
+#include "keys/key_file.h"
+#include "keys/roster.h"
 
 namespace coppice::cli {
 
@@ -39,9 +42,7 @@ int forget_all(const Common& common, const vault::Vault& vault, const std::vecto
       return report(common,
                     done.error().within(
                         fmt::format("forgetting {} ({} were forgotten before it)", snapshot->short_id(), forgotten)),
-                    done.error().kind() == ErrorKind::kDenied
-                        ? "a reader's or the owner's key may forget; a writer's may not"
-                        : "");
+                    tasks::unwritable_hint(done.error()));
     }
     ++forgotten;
     if (common.json) emit({{"type", "forgotten"}, {"id", snapshot->id()}});
@@ -53,6 +54,15 @@ int forget_all(const Common& common, const vault::Vault& vault, const std::vecto
     if (!common.quiet) note(fmt::format("{}.\n", kSpace));
   }
   return kDone;
+}
+
+// Before anything is shown or asked: whether this key may do it at all.
+bool refused(const Common& common, const vault::Vault& vault, const ForgetMode& mode) {
+  const format::Role role = vault.keys().role;
+  if (mode.dry_run || keys::role_may_sign(role, format::kForgetMagic)) return false;
+  report(common, Error(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it may not forget snapshots", keys::role_name(role))),
+         "a reader's or the owner's may: --key-file, --passphrase-file or --recovery-sheet");
+  return true;
 }
 
 int ask_and_forget(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
@@ -68,6 +78,7 @@ std::string forgetting_remark() { return std::string(kSpace); }
 
 int forget_named(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
                  std::size_t total, const ForgetMode& mode) {
+  if (refused(common, vault, mode)) return kFailed;
   if (!common.json && (!common.quiet || !mode.yes)) {
     for (const auto* snapshot : chosen) {
       const std::string what = snapshot->body ? "  " + where_from(snapshot->body->host, snapshot->body->sources) : "";
@@ -86,6 +97,7 @@ int forget_named(const Common& common, const vault::Vault& vault, const std::vec
 
 int forget_by_rules(const Common& common, const vault::Vault& vault, const std::vector<tasks::KeepGroup>& groups,
                     const policy::TimeZone& zone, const ForgetMode& mode) {
+  if (refused(common, vault, mode)) return kFailed;
   std::vector<const vault::Snapshot*> chosen;
   std::size_t total = 0;
   for (const auto& group : groups) {

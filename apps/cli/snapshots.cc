@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "foundation/encoding.h"
 #include "foundation/time.h"
+#include "keys/key_file.h"
 
 namespace coppice::cli {
 
@@ -35,7 +36,7 @@ std::string choosing_hint(const Error& error) {
     case ErrorKind::kNotFound:
       return "'coppice list' shows what is there";
     case ErrorKind::kConflict:
-      return "give more digits of the id";
+      return error.message().find("--signer") == std::string::npos ? "give more digits of the id" : "'coppice list' shows who signed what";
     case ErrorKind::kDenied:
       return "a reader's key reads it: --key-file, --passphrase-file or --recovery-sheet";
     default:
@@ -70,6 +71,7 @@ Json describe_snapshot(const vault::Snapshot& snapshot) {
             {"session", fmt::format("{}.{}", snapshot.session.generation, snapshot.session.slot)},
             {"time", render_time_json(tasks::snapshot_time(snapshot))},
             {"signer", snapshot.signer_name},
+            {"signer_role", keys::role_name(snapshot.signer_role)},
             {"forgotten", snapshot.forgotten},
             {"readable", snapshot.body.has_value()}};
   if (!snapshot.body) return json;

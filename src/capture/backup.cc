@@ -112,6 +112,7 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   if (!ran) {
     // What is in memory is worth keeping, unless storing is what failed.
     if (writer->status()) (void)writer->suspend();
+    progress.bytes_stored = writer->stats().bytes_stored.load();
     return std::unexpected(ran.error());
   }
 
@@ -123,7 +124,9 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   std::ranges::sort(body.tags);
   body.tags.erase(std::ranges::unique(body.tags).begin(), body.tags.end());
   body.duration_ms = (vault.clock().monotonic_ns() - began) / 1'000'000;
-  report.snapshot = TRY(writer->commit(std::move(body)));
+  auto committed = writer->commit(std::move(body));
+  if (!committed) progress.bytes_stored = writer->stats().bytes_stored.load();
+  report.snapshot = TRY(std::move(committed));
   report.committed = true;
   report.adopted = writer->stats().bytes_adopted;
   report.added_plain = report.snapshot.body->added_plain;

@@ -116,8 +116,7 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
   }
   entry.size = file->bytes;
   group_.resize(at + file->bytes);
-  bytes_read_ += file->bytes;
-  progress_.bytes.fetch_add(file->bytes, std::memory_order_relaxed);
+  count_read(file->bytes);
   if (file->bytes == 0) return Taking::kTaken;
   if (!group_ticket_) group_ticket_ = std::make_shared<vault::ChunkTicket>();
   content.parts.push_back({.ticket = group_ticket_, .offset = static_cast<std::uint32_t>(at), .length = file->bytes});
@@ -137,8 +136,7 @@ Result<> FileTaker::cut(bool end, Content& content) {
   return {};
 }
 
-void FileTaker::read_on(std::size_t bytes) {
-  buffer_.filled(bytes);
+void FileTaker::count_read(std::size_t bytes) {
   bytes_read_ += bytes;
   progress_.bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
@@ -157,7 +155,8 @@ Result<std::uint64_t> FileTaker::read_extents(FileReader& reader, Content& conte
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
       const std::size_t got = TRY(reader.read(buffer_.room()));
       if (got == 0) break;
-      read_on(got);
+      buffer_.filled(got);
+      count_read(got);
       TRY(cut(false, content));
     }
     // Data that touch in the file are cut as one, whatever extents the file system has them in; a hole ends a chunk.
@@ -246,7 +245,8 @@ Result<> FileTaker::take_stream(int fd, format::Entry& entry, Content& content) 
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno(errno, "reading the standard input");
     size += static_cast<std::uint64_t>(got);
-    read_on(static_cast<std::size_t>(got));
+    buffer_.filled(static_cast<std::size_t>(got));
+    count_read(static_cast<std::size_t>(got));
     TRY(cut(got == 0, content));
     if (got == 0) break;
   }

@@ -52,7 +52,7 @@ class FileTaker {
   Result<Taking> take_large(int dir_fd, const ScanItem& item, format::Entry& entry, Content& content, std::vector<std::string>& problems);
   Result<std::uint64_t> read_extents(FileReader& reader, Content& content);
   Result<> cut(bool end, Content& content);
-  void read_on(std::size_t bytes);
+  void count_read(std::size_t bytes);
   Result<> pack_extents(Content& content, bool all);
   void describe(const struct statx& status, int fd, int dir_fd, const std::string& name, format::Entry& entry, std::vector<std::string>& problems);
 

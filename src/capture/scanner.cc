@@ -132,14 +132,16 @@ ScanPtr Scanner::take(const ScanNodePtr& node, const std::shared_ptr<platform::F
   return std::move(node->scan);
 }
 
-bool Scanner::is_unchanged(const ScanItem& item, const format::Entry& old) const {
+void Scanner::compare(ScanItem& item, const format::Entry& old) const {
   const struct statx& st = item.status;
-  if ((st.stx_mode & S_IFMT) != type_bits(old.type) || st.stx_ino != old.inode || item.marks != old.marks) return false;
+  item.known = true;
+  if ((st.stx_mode & S_IFMT) != type_bits(old.type) || st.stx_ino != old.inode || item.marks != old.marks) return;
   // Names of one object are tied by its device's number: a boot may give it another.
-  if (old.links > 1 && device_of(st) != old.device) return false;
-  if (!same_time(st.stx_mtime, old.mtime) || !same_time(st.stx_ctime, old.ctime)) return false;
-  if (old.type == format::EntryType::kFile && st.stx_size != old.size) return false;
-  return st.stx_ctime.tv_sec + kSettledSeconds < context_.base_started.seconds;
+  if (old.links > 1 && device_of(st) != old.device) return;
+  if (!same_time(st.stx_mtime, old.mtime) || !same_time(st.stx_ctime, old.ctime)) return;
+  if (old.type == format::EntryType::kFile && st.stx_size != old.size) return;
+  item.unchanged = st.stx_ctime.tv_sec + kSettledSeconds < context_.base_started.seconds;
+  item.unsettled = !item.unchanged;
 }
 
 void Scanner::leave_out(Scan& scan, const std::string& name, LeftOut reason) {
@@ -210,7 +212,7 @@ Look Scanner::look(const ScanNodePtr& node, Scan& scan, ScanItem& item) {
 }
 
 Look Scanner::look_again(const ScanNodePtr& node, Scan& scan, ScanItem& item) {
-  item.unchanged = false;
+  item.unchanged = item.unsettled = false;
   if (context_.selection->has_path_rules()) scan.path = node->path();
   return look(node, scan, item);
 }
@@ -225,8 +227,7 @@ void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string_view name
     scan.old_front = next ? *next : nullptr;
   }
   if (scan.old_front && scan.old_front->name == item.name) {
-    item.known = true;
-    item.unchanged = is_unchanged(item, *scan.old_front);
+    compare(item, *scan.old_front);
     if (item.child) item.child->old_record = scan.old_entries->child_record();
   }
   if (context_.progress && S_ISREG(item.status.stx_mode)) {

@@ -57,6 +57,7 @@ struct ScanItem {
   std::uint32_t marks = 0;
   bool known = false;              // the state has something of this name
   bool unchanged = false;          // it is as the state has it (a directory: its own metadata)
+  bool unsettled = false;          // it would be, but was so new then that a later change may not show: it is read again
   bool fetched = false;            // ReadAhead has it under way
   ScanNodePtr child;               // directories that are to be entered
 };
@@ -145,7 +146,7 @@ class Scanner {
   void look_at(const ScanNodePtr& node, Scan& scan, std::string_view name);
   Look look(const ScanNodePtr& node, Scan& scan, ScanItem& item);
   void leave_out(Scan& scan, const std::string& name, LeftOut reason);
-  bool is_unchanged(const ScanItem& item, const format::Entry& old) const;
+  void compare(ScanItem& item, const format::Entry& old) const;
   void help();
   void push_children(const Scan& scan) REQUIRES(mutex_);
 

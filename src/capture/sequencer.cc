@@ -9,6 +9,7 @@
 
 #include "crypto/hash.h"
 #include "foundation/check.h"
+#include "foundation/size.h"
 
 namespace coppice::capture {
 namespace {
@@ -24,8 +25,6 @@ std::size_t open_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kOpenMin;
   return static_cast<std::size_t>(std::clamp<rlim_t>(limit.rlim_cur / 8, kOpenMin, kOpenMax));
 }
-
-std::string size_text(std::uint64_t bytes) { return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9); }
 
 }  // namespace
 
@@ -87,7 +86,7 @@ void Sequencer::look_at_space() {
   const std::uint64_t to_read = progress_.bytes_to_read.load(std::memory_order_relaxed);
   if (told_of_space_ || !options_.vault_free || to_read <= *options_.vault_free) return;
   told_of_space_ = true;
-  reporter_.notice(fmt::format("the vault has {} free, and there are more than {} to store (before compression)", size_text(*options_.vault_free), size_text(to_read)));
+  reporter_.notice(fmt::format("the vault has {} free, and there is more than that to store (before compression)", render_size(*options_.vault_free)));
 }
 
 void Sequencer::push(const ScanNodePtr& node, ScanPtr scan, DirectoryBuild::Child* slot) {
@@ -109,12 +108,16 @@ void Sequencer::push(const ScanNodePtr& node, ScanPtr scan, DirectoryBuild::Chil
   if (frames_.size() > open_max_) frames_[frames_.size() - 1 - open_max_].scan->fd.reset();
 }
 
-void Sequencer::count(const format::Entry& entry, bool known) {
+void Sequencer::count(const format::Entry& entry, const ScanItem& item) {
+  // Read again only because it was so new before: the same version of it is no change.
+  const bool same = item.unsettled && (entry.marks & (format::kMarkUnreadable | format::kMarkChangedWhileRead)) == 0 &&
+                    entry.ctime.seconds == item.status.stx_ctime.tv_sec && entry.ctime.nanoseconds == item.status.stx_ctime.tv_nsec;
   switch (entry.type) {
     case format::EntryType::kFile:
       ++report_.files;
       report_.bytes += entry.size;
-      ++(known ? report_.files_changed : report_.files_new);
+      ++(same ? report_.files_unchanged : item.known ? report_.files_changed : report_.files_new);
+      if (same) ++report_.files_read_again;
       progress_.files.fetch_add(1, std::memory_order_relaxed);
       break;
     case format::EntryType::kDirectory: ++report_.directories; break;
@@ -164,7 +167,7 @@ Taking Sequencer::take_directory(Frame& frame, ScanItem& item, Taken& taken, std
   // A directory on the way to a source may be open for nothing but its path.
   const int fd = taken.scan && !taken.scan->path_only ? taken.scan->fd->get() : -1;
   const Taking described = describe(frame, item, fd, entry, problems);
-  if (described == Taking::kTaken) count(entry, item.known);
+  if (described == Taking::kTaken) count(entry, item);
   return described;
 }
 
@@ -195,7 +198,7 @@ Result<Taking> Sequencer::take_once(Frame& frame, ScanItem& item, Taken& taken, 
   }
   if (taking != Taking::kTaken) return taking;
   if (is_file && !writer_) count_unread(item);
-  count(entry, item.known);
+  count(entry, item);
   return taking;
 }
 
@@ -397,7 +400,7 @@ Result<> Sequencer::run_stream(vault::Writer& writer, SourceState& state) {
   Content content;
   TRY(taker_->take_stream(options_.stdin_fd, entry, content));
   auto build = std::make_unique<DirectoryBuild>(nullptr, nullptr, nullptr);
-  count(entry, false);
+  count(entry, {});
   tree_->add(*build, {.entry = std::move(entry), .content = std::move(content)});
   TRY(tree_->finish(std::move(build)));
   progress_.scan_done = true;

@@ -66,7 +66,7 @@ class Sequencer {
   void fill_root_entry(const Scan& scan, bool whole);
   Result<> relieve(Frame& frame);
   Result<> settle();
-  void count(const format::Entry& entry, bool known);
+  void count(const format::Entry& entry, const ScanItem& item);
   void count_unread(const ScanItem& item);
   void tell(const Frame& frame, const std::string& name, std::string what) { reporter_.warn(frame.node->path() + "/" + name, std::move(what)); }
   void take_stock(const ScanNodePtr& node, Scan& scan);

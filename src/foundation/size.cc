@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <string>
+#include <array>
 
 namespace coppice {
 
@@ -30,6 +30,17 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     if (__builtin_mul_overflow(value, base, &value)) return bad();
   }
   return value;
+}
+
+std::string render_size(std::uint64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  constexpr std::array units{"kB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes) / 1000;
+  std::size_t unit = 0;
+  // 999.5 would be shown as 1000: the next unit's turn.
+  for (; value >= 999.5 && unit + 1 < units.size(); ++unit) value /= 1000;
+  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", value, decimals, units[unit]);
 }
 
 }  // namespace coppice

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -134,17 +135,30 @@ class DirectoryStore : public ObjectStore {
   }
 
   Result<> put_checked(SplitName name, ByteSpan bytes, const Pace& pace) {
-    const Fd directory = TRY(tree_.make(name.parent, [this](int dir_fd) { return sync_directory(dir_fd); }));
+    Result<Fd> made = tree_.make(name.parent, [this](int dir_fd) { return sync_directory(dir_fd); });
+    if (!made && made.error().kind() == ErrorKind::kDenied && is_read_only()) return not_writable();
+    const Fd directory = TRY(std::move(made));
     const std::string base(name.base);
     struct stat status {};
     // A look first saves writing the whole object in vain when a put is repeated.
     const bool exists = fstatat(directory.get(), base.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
     const Result<> published = exists ? fail(ErrorKind::kConflict, "the name is taken")
                                       : publish_file(directory.get(), base, bytes, pace);
+    if (!published && published.error().kind() == ErrorKind::kDenied) return not_writable();
     if (!published && published.error().kind() != ErrorKind::kConflict) return published;
     // On conflict too: the winner may be about to flush, and the loser may take the object for stored if it has his bytes.
     TRY(sync_directory(directory.get()));
     return published;
+  }
+
+  bool is_read_only() const {
+    struct statvfs status {};
+    return fstatvfs(tree_.root(), &status) == 0 && (status.f_flag & ST_RDONLY) != 0;
+  }
+
+  // The system's own words would name a temporary file.
+  std::unexpected<Error> not_writable() const {
+    return fail(ErrorKind::kDenied, fmt::format("{} {}", path_, is_read_only() ? kReadOnly : kNotOurs));
   }
 
   Result<> remove_checked(SplitName name) {

@@ -42,14 +42,20 @@ ProgressSample sample_of(const capture::BackupProgress& progress) {
   sample.bytes = progress.bytes.load();
   sample.files_total = std::max(progress.files_found.load(), done ? 0 : files_before);
   sample.bytes_total = std::max(progress.bytes_found.load(), done ? 0 : bytes_before);
+  sample.storing = done;
   return sample;
 }
 
 std::string render_changes(const capture::BackupReport& report) {
-  if (report.files_new == 0 && report.files_changed == 0) return "nothing changed";
-  if (report.files_new == 0) return render_count(report.files_changed) + " changed";
-  if (report.files_changed == 0) return render_count(report.files_new) + " new";
-  return fmt::format("{} new, {} changed", render_count(report.files_new), render_count(report.files_changed));
+  std::string text;
+  const auto add = [&](std::uint64_t count, std::string_view what) {
+    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", render_count(count), what);
+  };
+  add(report.files_new, "new");
+  add(report.files_changed, "changed");
+  if (text.empty()) text = "nothing changed";
+  add(report.files_read_again, "read again");
+  return text;
 }
 
 std::string render_left_out(const capture::BackupReport& report) {
@@ -86,20 +92,21 @@ void put_backup(Json& object, const capture::BackupReport& report) {
                  {"files_new", report.files_new},
                  {"files_changed", report.files_changed},
                  {"files_unchanged", report.files_unchanged},
+                 {"files_read_again", report.files_read_again},
                  {"bytes_read", report.bytes_read},
                  {"added_plain", report.added_plain},
                  {"added_stored", report.added_stored},
                  {"adopted", report.adopted}});
 }
 
-BackupFailure explain_failure(const Error& error, const CancelToken& cancel) {
-  if (error.kind() == ErrorKind::kCancelled && cancel.cancelled()) {
-    return {Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"),
-            "what was stored is kept: run the same command again to go on"};
-  }
-  return {error.within("no snapshot was made"), error.kind() == ErrorKind::kExhausted
-                                                    ? "make room, then run the same command again: what was stored is kept"
-                                                    : ""};
+BackupFailure explain_failure(const Error& error, const capture::BackupProgress& progress, const CancelToken& cancel) {
+  const std::uint64_t stored = progress.bytes_stored;
+  const std::string kept = stored > 0 ? fmt::format("what was stored ({}) is kept", render_size(stored)) : "nothing new was stored";
+  if (error.kind() == ErrorKind::kCancelled && cancel.cancelled())
+    return {Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"), kept + ": run the same command again to go on"};
+  const Error told = error.within("no snapshot was made");
+  if (error.kind() == ErrorKind::kExhausted) return {told, "make room, then run the same command again: " + kept};
+  return {told, std::string(unwritable_hint(error))};
 }
 
 }  // namespace coppice::tasks

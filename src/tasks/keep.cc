@@ -54,9 +54,15 @@ std::vector<KeepGroup> decide_groups(const std::vector<const vault::Snapshot*>& 
 
 std::string plan_tag(const std::string& plan) { return "plan:" + plan; }
 
+namespace {
+Result<std::vector<const vault::Snapshot*>> of_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host) {
+  return filter_snapshots(list, {.hosts = {host}, .tags = {plan_tag(plan.name)}});
+}
+}  // namespace
+
 Result<std::vector<KeepGroup>> decide_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
                                            Timestamp now) {
-  const auto snapshots = TRY(filter_snapshots(list, {.hosts = {host}, .tags = {plan_tag(plan.name)}}));
+  const auto snapshots = TRY(of_plan(list, plan, host));
   std::map<format::MemberId, KeepGroup> by_signer;
   for (const auto* snapshot : snapshots) add_to(by_signer[snapshot->signer], *snapshot, plan.sources);
   std::vector<KeepGroup> groups;
@@ -65,6 +71,15 @@ Result<std::vector<KeepGroup>> decide_plan(const vault::SnapshotList& list, cons
     groups.push_back(std::move(group));
   }
   return groups;
+}
+
+Result<KeepGroup> decide_plan_of(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
+                                 const format::MemberId& signer, Timestamp now) {
+  KeepGroup group;
+  for (const auto* snapshot : TRY(of_plan(list, plan, host)))
+    if (snapshot->signer == signer) add_to(group, *snapshot, plan.sources);
+  decide(group, plan.keep, now, plan.timezone);
+  return group;
 }
 
 std::string render_keep_options(const policy::KeepRules& rules) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "capture/selection.h"
 #include "format/snapshot.h"
@@ -40,6 +41,20 @@ Result<std::string> look_at_source(const std::string& path) {
   return "file, " + render_size(static_cast<std::uint64_t>(status.st_size));
 }
 
+// Whether a file can be made in the directory, found out by doing it: what access(2) says holds for /proc too. Without a name where that is to be had.
+Result<> try_to_make_file(const std::string& directory) {
+  const auto told = [&] { return fail_errno(errno, "nothing can be made in " + directory); };
+  const int nameless = ::open(directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (nameless >= 0) return ::close(nameless), Result<>{};
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) return told();
+  std::string name = directory + "/.coppice-test-XXXXXX";
+  const int named = ::mkstemp(name.data());
+  if (named < 0) return told();
+  ::close(named);
+  ::unlink(name.c_str());
+  return {};
+}
+
 // Whether `path` can be written or made, by its next directory above that there is.
 Result<std::string> look_at_writable(const std::string& path) {
   struct stat status {};
@@ -53,7 +68,7 @@ Result<std::string> look_at_writable(const std::string& path) {
   while (::lstat(above.c_str(), &status) != 0 && errno == ENOENT && above != "/");
   if (::stat(above.c_str(), &status) != 0) return fail_errno(errno, above);
   if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::kInvalid, fmt::format("{} is no directory", render_printable(above)));
-  if (::access(above.c_str(), W_OK | X_OK) != 0) return fail_errno(errno, "nothing can be made in " + above);
+  TRY(try_to_make_file(above));
   return std::string("will be made");
 }
 

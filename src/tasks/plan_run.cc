@@ -55,7 +55,7 @@ class Run {
   HookReport run_hook(const policy::Hook& hook, When when);
   std::vector<std::string> hook_environment(When when) const;
   void log_output(const HookReport& hook);
-  Result<> back_up_into(OpenedVault& opened);
+  Result<> back_up_into(OpenedVault& opened, capture::BackupProgress& progress);
   void apply_keep_rules(const vault::Vault& vault);
   RunResult result_so_far() const;
   std::string compose_message() const;
@@ -98,8 +98,7 @@ Result<> Run::begin() {
   if (!previous) notice(previous.error().message());
   // The lock is ours, so whoever wrote that it runs does not any more.
   if (before && (before->result == RunResult::kRunning || before->result == RunResult::kDidNotEnd)) {
-    notice(fmt::format("the run that began {} did not end: it was killed, or the host went down",
-                       plan_.timezone.render(before->started)));
+    notice(describe_unended(*before, plan_.timezone));
   }
   return {};
 }
@@ -193,24 +192,26 @@ void Run::run_after_hooks() {
 // ---- the backup ----
 
 void Run::back_up() {
+  capture::BackupProgress progress;
   const auto made = [&]() -> Result<> {
     if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "interrupted");
     OpenedVault opened = TRY(open_vault(request_.access, request_.environment, request_.is_root));
-    return back_up_into(opened);
+    return back_up_into(opened, progress);
   }();
   if (made) return;
   interrupted_ = made.error().kind() == ErrorKind::kCancelled && cancel_.cancelled();
-  report_.failure = explain_failure(made.error(), cancel_).error;
+  BackupFailure failure = explain_failure(made.error(), progress, cancel_);
+  report_.failure = std::move(failure.error);
+  report_.next_step = std::move(failure.next_step);
 }
 
-Result<> Run::back_up_into(OpenedVault& opened) {
+Result<> Run::back_up_into(OpenedVault& opened, capture::BackupProgress& progress) {
   report_.vault = opened.location;
   for (const auto& what : opened.vault->notices()) notice(what);
   capture::BackupOptions options = plan_backup_options(plan_, request_.program);
   TRY(prepare_backup(opened, request_.memory_bytes, options));
   options.on_warning = [this](const capture::BackupWarning& warning) { warn(warning); };
   options.on_notice = [this](const std::string& what) { notice(what); };
-  capture::BackupProgress progress;
   {
     const ProgressDisplay display(request_.progress, [&] { return sample_of(progress); });
     report_.backup = TRY(capture::run_backup(*opened.vault, options, progress, cancel_));
@@ -225,6 +226,7 @@ void Run::apply_keep_rules(const vault::Vault& vault) {
   if (plan_.keep.empty()) return;
   const std::string& host = report_.backup->snapshot.body->host;
   if (!vault.keys().can_read() || !keys::role_may_sign(vault.keys().role, format::kForgetMagic)) {
+    report_.keep_left = true;
     notice(fmt::format("the keep rules were not applied: this host's key only adds. With a reader's key: coppice forget "
                        "--host {} --tag {} {}",
                        host, plan_tag(plan_.name), render_keep_options(plan_.keep)));
@@ -233,11 +235,9 @@ void Run::apply_keep_rules(const vault::Vault& vault) {
   KeepReport kept;
   const auto applied = [&]() -> Result<> {
     const auto list = TRY(vault.snapshots());
-    const auto groups = TRY(decide_plan(list, plan_, host, clock_.now()));
-    const auto ours = std::ranges::find(groups, report_.backup->snapshot.signer, &KeepGroup::signer);
-    if (ours == groups.end()) return {};
-    kept.considered = ours->snapshots.size();
-    for (const auto* snapshot : ours->to_forget()) {
+    const KeepGroup ours = TRY(decide_plan_of(list, plan_, host, report_.backup->snapshot.signer, clock_.now()));
+    kept.considered = ours.snapshots.size();
+    for (const auto* snapshot : ours.to_forget()) {
       if (snapshot->session == report_.backup->snapshot.session) continue;  // whatever a clock says
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "interrupted");
       TRY(within(vault.forget(*snapshot), snapshot->short_id()));
@@ -275,6 +275,7 @@ RunRecord Run::record() const {
   RunRecord run{.started = {.seconds = report_.started.seconds}, .result = report_.result, .pid = getpid(), .message = report_.message};
   run.ended = Timestamp{.seconds = report_.ended.seconds};
   run.warnings = report_.warnings_total;
+  run.keep_left = report_.keep_left;
   if (report_.backup) {
     run.snapshot = report_.backup->snapshot.id();
     run.files = report_.backup->files;
@@ -332,7 +333,7 @@ capture::BackupOptions plan_backup_options(const policy::Plan& plan, const std::
 }
 
 Result<PlanRunReport> run_plan(const PlanRunRequest& request, const platform::Clock& clock, const CancelToken& cancel) {
-  const PlanLock lock = TRY(PlanLock::take(request.places.state_directory, request.plan.name));
+  const PlanLock lock = TRY(PlanLock::take(request.places.state_directory, request.plan.name, request.plan.timezone));
   Run run(request, clock, cancel);
   TRY(run.begin());
   if (run.run_before_hooks()) run.back_up();

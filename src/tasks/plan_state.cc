@@ -48,6 +48,7 @@ Json json_of(const RunRecord& run) {
                {"added_stored", run.added_stored},
                {"warnings", run.warnings},
                {"message", run.message}});
+  if (run.keep_left) json["keep_left"] = true;
   return json;
 }
 
@@ -71,6 +72,7 @@ RunRecord run_of(const Json& json) {
   run.added_stored = json.at("added_stored").get<std::uint64_t>();
   run.warnings = json.at("warnings").get<std::uint64_t>();
   run.message = json.at("message").get<std::string>();
+  run.keep_left = json.value("keep_left", false);
   return run;
 }
 
@@ -113,7 +115,11 @@ std::string plan_directory(const std::string& state_directory, const std::string
   return state_directory + "/plans/" + plan;
 }
 
-Result<PlanLock> PlanLock::take(const std::string& state_directory, const std::string& plan) {
+std::string describe_unended(const RunRecord& run, const policy::TimeZone& zone) {
+  return fmt::format("the run that began {} did not end: it was killed, or the host went down", zone.render(run.started));
+}
+
+Result<PlanLock> PlanLock::take(const std::string& state_directory, const std::string& plan, const policy::TimeZone& zone) {
   const std::string directory = plan_directory(state_directory, plan);
   TRY(platform::make_directories(directory, 0700));
   auto file = TRY(platform::open_at(AT_FDCWD, lock_path(directory).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
@@ -123,7 +129,7 @@ Result<PlanLock> PlanLock::take(const std::string& state_directory, const std::s
   const auto state = read_record(directory);
   if (state && state->last && state->last->result == RunResult::kRunning) {
     return fail(ErrorKind::kConflict, fmt::format("plan {} is running already: process {}, since {}", plan,
-                                                  state->last->pid, render_local(state->last->started)));
+                                                  state->last->pid, zone.render(state->last->started)));
   }
   return fail(ErrorKind::kConflict, fmt::format("plan {} is running already: it has just begun", plan));
 }

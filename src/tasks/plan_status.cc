@@ -22,7 +22,7 @@ void judge_last_run(const RunRecord& last, const policy::TimeZone& zone, PlanSta
       return;
     case RunResult::kDidNotEnd:
       status.verdict = Verdict::kDidNotEnd;
-      status.message = fmt::format("the run that began {} did not end: it was killed, or the host went down", zone.render(last.started));
+      status.message = describe_unended(last, zone);
       return;
     case RunResult::kFailed:
     case RunResult::kInterrupted:
@@ -99,6 +99,12 @@ PlanStatus judge_plan(const policy::Plan& plan, const Result<PlanState>& state, 
   if (status.state.last) judge_last_run(*status.state.last, plan.timezone, status);
   judge_age(plan, now, age_max, status);
   return status;
+}
+
+std::string render_plan_time(const policy::Plan& plan, Timestamp t) {
+  std::string text = plan.timezone.render(t);
+  if (text.compare(16, 3, ":00") == 0) text.erase(16, 3);
+  return text;
 }
 
 std::string render_age(std::chrono::seconds age) {

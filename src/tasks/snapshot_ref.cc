@@ -33,6 +33,7 @@ std::string describe_filter(const SnapshotFilter& filter) {
   if (!filter.hosts.empty()) parts.push_back("of host " + join(filter.hosts, " or "));
   if (!filter.tags.empty()) parts.push_back("tagged " + join(filter.tags, " and "));
   if (!filter.paths.empty()) parts.push_back("of " + join(filter.paths, " and "));
+  if (!filter.signers.empty()) parts.push_back("signed by " + join(filter.signers, " or "));
   return join(parts, ", ");
 }
 
@@ -93,7 +94,8 @@ Result<SnapshotRef> parse_snapshot_ref(std::string_view text) {
 }
 
 bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
-  if (empty()) return true;
+  if (!signers.empty() && !contains(signers, snapshot.signer_name)) return false;
+  if (!looks_inside()) return true;
   if (!snapshot.body) return false;
   const auto& body = *snapshot.body;
   if (!hosts.empty() && !contains(hosts, body.host)) return false;
@@ -102,6 +104,13 @@ bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
            return std::any_of(body.sources.begin(), body.sources.end(),
                               [&](const auto& source) { return holds(source, path); });
          });
+}
+
+bool is_in_anothers_name(const vault::Snapshot& snapshot, const vault::SnapshotList& list) {
+  if (!snapshot.body || snapshot.signer_role == format::Role::kOwner) return false;
+  const std::string& host = snapshot.body->host;
+  if (snapshot.signer_name == host) return false;
+  return std::ranges::any_of(list.snapshots, [&](const auto& other) { return other.body && other.body->host == host && other.signer_name == host; });
 }
 
 Timestamp snapshot_time(const vault::Snapshot& snapshot) {
@@ -116,7 +125,7 @@ Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::Snapsh
     if (filter.matches(snapshot)) chosen.push_back(&snapshot);
     unreadable |= !snapshot.body;
   }
-  if (!filter.empty() && unreadable) return needs_reader();
+  if (filter.looks_inside() && unreadable) return needs_reader();
   std::stable_sort(chosen.begin(), chosen.end(), [](auto* a, auto* b) { return a->session < b->session; });
   return chosen;
 }
@@ -130,7 +139,8 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
     }
     if (found.empty()) return fail(ErrorKind::kNotFound, fmt::format("no snapshot's id starts with {}", ref.prefix));
     if (!filter.empty()) {
-      if (std::any_of(found.begin(), found.end(), [](auto* one) { return !one->body; })) return needs_reader();
+      if (filter.looks_inside() && std::any_of(found.begin(), found.end(), [](auto* one) { return !one->body; }))
+        return needs_reader();
       const std::string all = found.size() == 1 ? fmt::format("snapshot {} is not", found.front()->short_id())
                                                 : fmt::format("none of the {} snapshots whose ids start with {} is",
                                                               found.size(), ref.prefix);
@@ -151,6 +161,13 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
     } else if (snapshot_time(*snapshot) < ref.before && (!best || snapshot_time(*best) <= snapshot_time(*snapshot))) {
       best = snapshot;
     }
+  }
+  if (best && filter.signers.empty() && is_in_anothers_name(*best, list)) {
+    const std::string host = render_printable(best->body->host), signer = render_printable(best->signer_name);
+    return fail(ErrorKind::kConflict,
+                fmt::format("snapshot {} of {} says that it is of {}, and is signed by {}; others are signed by {}'s own key: "
+                            "--signer {} chooses among those, --signer {} among the former",
+                            best->short_id(), render_local(snapshot_time(*best)), host, signer, host, host, signer));
   }
   if (best) return best;
   const std::string where = filter.empty() ? "in this vault" : describe_filter(filter);

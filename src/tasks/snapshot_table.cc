@@ -37,6 +37,7 @@ Row row_of(const vault::Snapshot& snapshot, const std::function<std::string(std:
   Row row;
   for (const auto& source : body.sources) row.sources.push_back(shown(source));
   std::vector<std::string> tags;
+  if (snapshot.signer_name != body.host) tags.push_back(fmt::format("(by {})", shown(snapshot.signer_name)));
   for (const auto& tag : body.tags) tags.push_back(shown(tag));
   if (snapshot.forgotten) tags.emplace_back("(forgotten)");
   if (!body.complete) tags.emplace_back("(partial)");

@@ -243,6 +243,13 @@ Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store) {
   return anchor;
 }
 
+std::string_view unwritable_hint(const Error& error) {
+  if (error.kind() != ErrorKind::kDenied) return "";
+  if (error.message().ends_with(storage::kReadOnly)) return "mount it for writing: mount -o remount,rw DIRECTORY; when that fails, ask dmesg why";
+  if (error.message().ends_with(storage::kNotOurs)) return "run it as the user to whom the vault's directory belongs";
+  return "";
+}
+
 std::string slot_object_name(const format::MemberId& member, std::uint32_t epoch) {
   std::string name = format::key_object(member);
   if (epoch != 0) name += fmt::format(".{}", epoch);

@@ -243,6 +243,7 @@ Result<Snapshot> Vault::verify_snapshot(SessionId session, ByteSpan object) cons
   snapshot.commit_hash = crypto::sha256(object);
   snapshot.signer = opened.signer;
   snapshot.signer_name = opened.signer_name;
+  snapshot.signer_role = opened.role;
   snapshot.commit = TRY(format::decode_commit(opened.body));
   if (snapshot.commit.session != session)
     return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}, put under another name",

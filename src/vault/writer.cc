@@ -402,6 +402,7 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
   s.journal.remove();
   Snapshot snapshot{.session = s.session, .commit_hash = crypto::sha256(object), .signer = s.vault.keys().member, .commit = std::move(commit), .body = std::move(body)};
   if (const format::Member* member = keys::find_member(s.vault.roster(), snapshot.signer)) snapshot.signer_name = member->name;
+  snapshot.signer_role = s.vault.keys().role;
   return snapshot;
 }
 

@@ -142,7 +142,7 @@ TEST(BackupChoice, ADryRunCountsWhatWouldBeReadAndTellsWhatIsLeftOut) {
   EXPECT_EQ(report->files, 4u);
   EXPECT_EQ(report->bytes_read, 10'000u);
   EXPECT_EQ(told, (std::map<std::string, capture::LeftOut>{{host.source + "/skipped", capture::LeftOut::kPattern}}));
-  EXPECT_THAT(host.notices, Contains(HasSubstr("the vault has")));
+  EXPECT_THAT(host.notices, Contains(HasSubstr("the vault has 5.00 kB free, and there is more than that")));
 }
 
 TEST(BackupChoice, TheRootHasAnEntryAndProgressKnowsTheLastRun) {

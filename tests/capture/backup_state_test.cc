@@ -88,6 +88,29 @@ TEST(BackupState, BodiesThatNoHeadNamesAreSweptUnlessSomebodyWritesThem) {
   EXPECT_FALSE(fs::exists(host.vault->state_directory() + "/" + named));
 }
 
+TEST(BackupState, WhatIsReadAgainForItsAgeOnlyIsUnchanged) {
+  Host host;
+  host.test.clock.set(platform::system_clock().now());
+  host.test.clock.advance_seconds(-3600);   // the backups begin before the files' last change
+  write(host.source + "/small", "text");
+  write(host.source + "/large", noise(1, 300'000));
+  write(host.source + "/other", "text");
+  ASSERT_OK(host.back_up());
+  write(host.source + "/other", "changed");
+  const auto report = host.back_up();
+  ASSERT_OK(report);
+  EXPECT_EQ(report->files_changed, 1u);
+  EXPECT_EQ(report->files_unchanged, 2u);
+  EXPECT_EQ(report->files_read_again, 2u);
+  EXPECT_GE(report->bytes_read, 300'000u);
+  host.test.clock.advance_seconds(7200);
+  ASSERT_OK(host.back_up());
+  const auto settled = host.back_up();
+  ASSERT_OK(settled);
+  EXPECT_EQ(settled->files_unchanged, 3u);
+  EXPECT_EQ(settled->files_read_again, 0u);
+}
+
 TEST(BackupState, AnObjectOfSeveralNamesOnADeviceOfAnotherNumberIsChanged) {
   TempDirectory directory;
   write(directory / "tree/one", "text");

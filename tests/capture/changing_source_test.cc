@@ -67,58 +67,55 @@ TEST(ChangingSource, WhatWasReplacedIsTakenAsItIsNow) {
   EXPECT_EQ(things.at("to-directory/below").content, "deep");
 }
 
-TEST(ChangingSource, AReplacedDirectoryIsTakenWithItsContent) {
-  Host host;
-  write(host.source + "/a", "first");
-  // So many that nobody scans the last ones ahead.
+// Directories, so many that nobody scans the last ones ahead; then others in the place of the last three.
+void make_many(const Host& host) {
   for (int i = 100; i < 300; ++i) write(host.source + "/d" + std::to_string(i) + "/x", "old");
   write(host.directory / "new/y", "new");
-  const Held held(host.source + "/a", [&] {
-    fs::remove_all(host.source + "/d299");
-    fs::rename(host.directory / "new", host.source + "/d299");
-    fs::remove_all(host.source + "/d298");
-    fs::remove_all(host.source + "/d297");
-    write(host.source + "/d297", "a file");
-  });
-  if (!held.works()) GTEST_SKIP() << "no leases here";
-  const auto report = host.back_up();
-  ASSERT_OK(report);
-  const auto things = host.look(*report);
+}
+
+void replace_the_last(const Host& host) {
+  fs::remove_all(host.source + "/d299");
+  fs::rename(host.directory / "new", host.source + "/d299");
+  fs::remove_all(host.source + "/d298");
+  fs::remove_all(host.source + "/d297");
+  write(host.source + "/d297", "a file");
+}
+
+std::map<std::string, Host::Thing> expect_replaced(Host& host, const capture::BackupReport& report) {
+  const auto things = host.look(report);
   EXPECT_THAT(host.warnings, ::testing::ElementsAre(::testing::Pair(host.source + "/d298", HasSubstr("went away"))));
-  ASSERT_TRUE(things.contains("d299/y"));
-  EXPECT_EQ(things.at("d299/y").content, "new");
+  EXPECT_EQ(report.warnings_total, 1u);
+  EXPECT_TRUE(things.contains("d299/y") && things.at("d299/y").content == "new");
   EXPECT_FALSE(things.contains("d299/x"));
   EXPECT_FALSE(things.contains("d298"));
   EXPECT_EQ(things.at("d297").content, "a file");
-  EXPECT_EQ(report->warnings_total, 1u);
+  EXPECT_EQ(things.at("d296/x").content, "old");
+  return things;
+}
+
+TEST(ChangingSource, AReplacedDirectoryIsTakenWithItsContent) {
+  Host host;
+  write(host.source + "/a", "first");
+  make_many(host);
+  const Held held(host.source + "/a", [&] { replace_the_last(host); });
+  if (!held.works()) GTEST_SKIP() << "no leases here";
+  const auto report = host.back_up();
+  ASSERT_OK(report);
+  expect_replaced(host, *report);
 }
 
 TEST(ChangingSource, AnUnchangedDirectoryThatIsReplacedMeanwhileIsTakenAsItIsNow) {
   Host host;
   write(host.source + "/a/first", "first");
-  for (int i = 100; i < 300; ++i) write(host.source + "/d" + std::to_string(i) + "/x", "old");
+  make_many(host);
   ASSERT_OK(host.back_up());
   write(host.source + "/a/first", "first, changed");
-  write(host.directory / "new/y", "new");
-  const Held held(host.source + "/a/first", [&] {
-    fs::remove_all(host.source + "/d299");
-    fs::rename(host.directory / "new", host.source + "/d299");
-    fs::remove_all(host.source + "/d298");
-    fs::remove_all(host.source + "/d297");
-    write(host.source + "/d297", "a file");
-  });
+  const Held held(host.source + "/a/first", [&] { replace_the_last(host); });
   if (!held.works()) GTEST_SKIP() << "no leases here";
   const auto report = host.back_up();
   ASSERT_OK(report);
-  const auto things = host.look(*report);
-  EXPECT_THAT(host.warnings, ::testing::ElementsAre(::testing::Pair(host.source + "/d298", HasSubstr("went away"))));
-  ASSERT_TRUE(things.contains("d299/y"));
+  const auto things = expect_replaced(host, *report);
   EXPECT_EQ(things.at("a/first").content, "first, changed");
-  EXPECT_EQ(things.at("d299/y").content, "new");
-  EXPECT_FALSE(things.contains("d298"));
-  EXPECT_EQ(things.at("d297").content, "a file");
-  EXPECT_EQ(things.at("d296/x").content, "old");
-  EXPECT_EQ(report->warnings_total, 1u);
   // The state that this run left is a good one.
   const auto again = host.back_up();
   ASSERT_OK(again);

@@ -25,7 +25,7 @@ stop() {  # stop SIGNAL...: starts a slow backup, waits until it has stored some
 }
 stop INT
 [ "$ended" = 1 ] || { cat "$work/err" >&2; die "interrupted, it ended with $ended"; }
-says "kept"
+says "what was stored (.* MB) is kept"
 says "same command"
 [ "$("$coppice" list --json | wc -l)" = 0 ] || die "an interrupted backup left a snapshot"
 status 0 "$coppice" backup "$work/files"

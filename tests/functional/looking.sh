@@ -33,6 +33,8 @@ status 0 "$coppice" backup --stdin dump.bin < "$work/stream"
 mkdir -p "$work/small"
 for i in $(seq 1 40); do echo "content of $i" > "$work/small/$i"; done
 status 0 "$coppice" backup -q "$work/small"
+status 0 "$coppice" backup "$work/small"   # so soon that they must be read again
+says "nothing changed, 40 read again"
 sleep 2.1
 status 0 "$coppice" backup -q "$work/small"
 chmod 600 "$work/small/7" "$work/small/31"

@@ -67,6 +67,10 @@ configure 'keep = { last = 3 }'
 status 1 plan test --key-file "$work/writer.key"
 says "WRONG data: keep rules: the key of this host is a writer's"
 
+printf 'vault = "%s"\n[plan.second]\nsources = ["%s"]\nlog = "/proc/coppice/second.log"\n' "$COPPICE_VAULT" "$work/data" > "$work/second.toml"
+status 1 plan test --config "$work/second.toml"
+says "WRONG second: log /proc/coppice/second.log: nothing can be made in /proc"
+
 # Due: what never ran; then nothing, until the calendar says so. What was missed is made up for once.
 configure 'schedule = "*-01-01 00:00"' 'timezone = "Asia/Shanghai"' '[plan.by-hand]' "sources = [\"$work/data\"]"
 status 0 plan due --dry-run
@@ -94,3 +98,12 @@ configure 'schedule = "*-01-01 00:00"' '[plan.broken]' "sources = [\"$work/data\
 status 1 plan due
 says "plan broken: FAILED"
 says "plan zz: snapshot"
+
+# A key that only adds cannot apply keep rules: status says so, though the runs are good.
+configure 'keep = { last = 3 }'
+status 0 plan run data --key-file "$work/writer.key"
+status 0 "$coppice" status
+says "^data: its keep rules are not applied"
+status 0 plan run data
+status 0 "$coppice" status
+! grep -q "keep rules" "$work/out" || die "keep rules that were applied are told as if not"

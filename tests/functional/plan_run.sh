@@ -85,6 +85,7 @@ kill -TERM "$pid"
 ended=0
 wait "$pid" || ended=$?
 [ "$ended" = 1 ] || die "interrupted, it ended with $ended"
+grep -q "the after-hooks still run" "$work/first" || die "nothing tells of the after-hooks: $(cat "$work/first")"
 grep -q '^COPPICE_RESULT=interrupted$' "$work/after-env" || die "the after-hook did not run"
 tail -n 1 "$log" | grep ' end: interrupted: interrupted; no snapshot was made' > /dev/null || die "$(tail -n 3 "$log")"
 [ "$(field "$(newest_report)" 'd["result"]')" = interrupted ] || die "$(cat "$(newest_report)")"
@@ -92,8 +93,8 @@ tail -n 1 "$log" | grep ' end: interrupted: interrupted; no snapshot was made' >
 # SIGKILL in the middle of the backup: the next look, and the next run, see that it did not end. Interrupted there, that one says so; what both
 # had stored is used by the run after them.
 head -c 16000000 /dev/urandom > "$work/data/large"
-configure "after = [[\"$hooks/after\"]]" 'limit-rate = "4M"' 'memory-max = "128M"'   # small packs
-packs() { find "$COPPICE_VAULT/packs" -type f | wc -l; }
+configure 'limit-rate = "4M"' 'memory-max = "128M"'   # small packs
+packs() { find "$COPPICE_VAULT/packs" -type f ! -name '.*' | wc -l; }
 slow() {  # slow SIGNAL: a run that gets the signal when it has stored something; its status in $ended
   local before
   before=$(packs)
@@ -110,6 +111,8 @@ status 1 "$coppice" status
 says "NOT GOOD: did not end"
 slow TERM
 [ "$ended" = 1 ] || die "interrupted, it ended with $ended: $(cat "$work/first")"
+! grep -q "after-hooks" "$work/first" || die "after-hooks are told of where there are none"
+grep -q "what was stored (.* MB) is kept" "$work/first" || die "it does not say what it leaves: $(cat "$work/first")"
 grep -q 'notice: the run that began .* did not end' "$log" || die "the log does not tell of the run that was killed"
 [ "$(field "$(newest_report)" 'd["result"], len(d["notices"])')" = "('interrupted', 1)" ] || die "$(cat "$(newest_report)")"
 status 1 "$coppice" status

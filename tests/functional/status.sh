@@ -37,7 +37,7 @@ status 1 "$coppice" status
 says "data .*never .*NOT GOOD: never ran"
 status 0 "$coppice" plan run data
 status 0 "$coppice" status data
-says "^data *20[0-9-]* [0-9:]* *[0-9]* s *20[0-9-]* [0-9:]* *good$"
+says "^data *20[0-9-]* [0-9:]* CES\?T *[0-9]* s *20[0-9-]* [0-9:]* CES\?T *good$"   # the plan's zone
 [ "$(verdict)" = "data=good other=never_ran" ] || die "$(verdict)"
 status 3 "$coppice" plan run other   # a source that is missing is a warning
 status 0 "$coppice" status

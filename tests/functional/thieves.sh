@@ -45,6 +45,18 @@ for command in "ls $id" "cat $id:$work/files/telling-name" "restore $id --to $wo
   thief writer 1 $command --key-file "$work/writer.key"
 done
 [ ! -e "$work/stolen" ] && [ ! -e "$work/x.key" ] && [ ! -e "$work/y.key" ] || die "a writer got something"
+thief writer 1 forget "$id" --key-file "$work/writer.key" < /dev/null   # refused before it is asked
+says "writer's: it may not forget"
+# In another host's name: seen in the list, and not chosen unasked.
+name=$("$coppice" list --json | sed -n 's/.*"signer":"\([^"]*\)".*/\1/p' | head -1)
+status 0 "$coppice" backup -q "$work/files" --host "$name"
+thief writer 0 backup -q "$work/files" --host "$name" --key-file "$work/writer.key"
+status 1 "$coppice" ls latest --host "$name"
+says "is signed by writer-1"
+status 0 "$coppice" ls latest --host "$name" --signer "$name"
+status 0 "$coppice" list
+says "(by writer-1)"
+before=$(($(snapshots) - 1))
 
 # A keeper's key: he forgets, and neither reads nor writes nor lets in.
 thief keeper 0 list --key-file "$work/keeper.key"

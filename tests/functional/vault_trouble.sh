@@ -66,7 +66,11 @@ restores "$work/files"
 # Read-only.
 mount -o remount,ro "$work/m"
 status 1 "${backup[@]}" "$work/files"
-says "Read-only"
+says "vault is on a file system that is mounted read-only"
+says "remount,rw"
+! grep -q "tmp-" "$work/err" || die "the error names a temporary file"
+status 1 "$coppice" forget latest --yes
+says "remount,rw"
 status 0 "$coppice" check --read-data
 restores "$work/files"
 mount -o remount,rw "$work/m"

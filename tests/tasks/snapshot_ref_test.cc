@@ -107,6 +107,29 @@ TEST(SnapshotRef, APathIsThatOfASourceOrBelowOneHoweverItIsWritten) {
   EXPECT_EQ(slots("dump.sql"), (Slots{0, 2, 3}));
 }
 
+TEST(SnapshotRef, WhatStandsInAnothersNameIsNotChosenUnasked) {
+  auto list = some();
+  const auto latest = [&](const SnapshotFilter& filter) { return find_snapshot(list, *parse_snapshot_ref("latest"), filter); };
+  list.snapshots[0].signer_name = "web1";
+  list.snapshots[1].signer_name = list.snapshots[2].signer_name = "web2";
+  for (const SnapshotFilter& filter : {SnapshotFilter{}, SnapshotFilter{.hosts = {"web1"}}}) {
+    const auto forged = latest(filter);
+    ASSERT_FALSE(forged);
+    EXPECT_EQ(forged.error().kind(), ErrorKind::kConflict);
+    EXPECT_NE(forged.error().message().find("signed by web2"), std::string::npos) << forged.error().message();
+  }
+  EXPECT_FALSE(find_snapshot(list, *parse_snapshot_ref("@1970-01-01T00:25Z"), {}));
+  EXPECT_EQ((*latest({.hosts = {"web1"}, .signers = {"web1"}}))->session.slot, 0u);
+  EXPECT_EQ((*latest({.hosts = {"web1"}, .signers = {"web2"}}))->session.slot, 2u);
+  EXPECT_EQ((*latest({.hosts = {"web2"}}))->session.slot, 1u);
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("1234"), {}))->session.slot, 2u);
+  list.snapshots[2].signer_role = format::Role::kOwner;
+  EXPECT_EQ((*latest({}))->session.slot, 2u);
+  list.snapshots[2].signer_role = format::Role::kWriter;
+  list.snapshots[0].signer_name = "a key of another name";   // then nothing can be told
+  EXPECT_EQ((*latest({}))->session.slot, 2u);
+}
+
 TEST(SnapshotRef, TheFilterHoldsForAnIdToo) {
   const auto list = some();
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("abcf"), {.hosts = {"web2"}}))->session.slot, 1u);
@@ -134,6 +157,8 @@ TEST(SnapshotRef, WithoutBodiesOnlyWhatNeedsNoneIsAnswered) {
   for (auto& one : list.snapshots) one.body.reset();
   EXPECT_EQ(filter_snapshots(list, {})->size(), 3u);
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("1234"), {}))->session.slot, 2u);
+  list.snapshots[1].signer_name = "web2";
+  EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("latest"), {.signers = {"web2"}}))->session.slot, 1u);
   for (const char* ref : {"latest", "1234"}) {
     const auto denied = find_snapshot(list, *parse_snapshot_ref(ref), {.hosts = {"web1"}});
     ASSERT_FALSE(denied);

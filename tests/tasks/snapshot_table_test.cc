@@ -11,6 +11,7 @@ namespace {
 
 vault::Snapshot made(std::string host, std::vector<std::string> sources, std::vector<std::string> tags = {}) {
   vault::Snapshot snapshot;
+  snapshot.signer_name = host;
   snapshot.commit_hash = {std::byte{0x12}, std::byte{0x34}, std::byte{0x56}};
   snapshot.body = format::SnapshotBody{.host = std::move(host), .sources = std::move(sources), .tags = std::move(tags)};
   snapshot.body->bytes = 1'300'000'000;
@@ -58,7 +59,8 @@ TEST(SnapshotTable, SaysWhatIsNotAsUsual) {
   snapshots[0].body->complete = false;
   snapshots[0].body->warnings = 1;
   snapshots[0].forgotten = true;
-  EXPECT_NE(render(snapshots, 200).find("(forgotten) (partial) (1 warning)"), std::string::npos);
+  snapshots[0].signer_name = "another";
+  EXPECT_NE(render(snapshots, 200).find("(by another) (forgotten) (partial) (1 warning)"), std::string::npos);
 }
 
 TEST(SnapshotTable, CutsBetweenCharacters) {

@@ -47,7 +47,8 @@ struct BackupProgress {                    // live counters, for a display
   std::atomic<std::uint64_t> files_found{0}, bytes_found{0}; // scanned so far; grows until scan_done
   std::atomic<std::uint64_t> bytes_to_read{0};               // scanned so far, and not as the state has it
   std::atomic<std::uint64_t> files_before{0}, bytes_before{0};   // of the last snapshot, when it is known: what may be expected
-  std::atomic<bool> scan_done{false};
+  std::atomic<bool> scan_done{false};                        // and everything is read: what is in memory is being stored
+  std::atomic<std::uint64_t> bytes_stored{0};                // when the run ended without a snapshot: what it leaves in the vault for the next one
 };
 
 struct BackupWarning {
@@ -60,6 +61,7 @@ struct BackupReport {
   vault::Snapshot snapshot;                // when committed
   std::uint64_t files = 0, directories = 0, others = 0, bytes = 0;
   std::uint64_t files_new = 0, files_changed = 0, files_unchanged = 0;
+  std::uint64_t files_read_again = 0;      // of the unchanged: they were too new in the last backup to be sure of
   std::uint64_t bytes_read = 0;            // a dry run: to be read
   std::uint64_t added_plain = 0, added_stored = 0;   // by this run
   std::uint64_t adopted = 0;               // stored by interrupted runs, and named by this one

@@ -8,10 +8,14 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "storage/object_store.h"
 
 namespace coppice::storage {
+
+// What a put says when nothing can be written there (kDenied).
+inline constexpr std::string_view kReadOnly = "is on a file system that is mounted read-only", kNotOurs = "cannot be written by this user";
 
 // `create` makes the directory (kConflict when it exists and is not empty). `open` requires it (kNotFound).
 Result<std::unique_ptr<ObjectStore>> create_directory_store(const std::string& path);

@@ -21,7 +21,7 @@ Result<> prepare_backup(const OpenedVault& opened, std::uint64_t memory_bytes, c
 // Until the scan is done the last snapshot says what to expect, or more, when more was found.
 ProgressSample sample_of(const capture::BackupProgress& progress);
 
-std::string render_changes(const capture::BackupReport& report);   // "3 new, 12 changed", "nothing changed"
+std::string render_changes(const capture::BackupReport& report);   // "3 new, 12 changed", "nothing changed, 5 read again"
 std::string render_left_out(const capture::BackupReport& report);  // "12 (match an exclude pattern)"; empty: none
 // "snapshot 6dfbb9fad542: 78,611 files, 1.30 GB; nothing changed, added 0 B in 0.4 s", or what a dry run found.
 std::string render_backup(const capture::BackupReport& report);
@@ -32,8 +32,8 @@ void put_backup(Json& object, const capture::BackupReport& report);
 // The error of a backup that made no snapshot as a person should see it, and what to do about it (perhaps nothing).
 struct BackupFailure {
   Error error;
-  std::string_view next_step;
+  std::string next_step;
 };
-BackupFailure explain_failure(const Error& error, const CancelToken& cancel);
+BackupFailure explain_failure(const Error& error, const capture::BackupProgress& progress, const CancelToken& cancel);
 
 }  // namespace coppice::tasks

@@ -31,6 +31,9 @@ std::string plan_tag(const std::string& plan);
 // What the plan's keep rules say of its snapshots of `host`, a group for each signer. kDenied when the key cannot read them.
 Result<std::vector<KeepGroup>> decide_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
                                            Timestamp now);
+// The same of those that one key signed.
+Result<KeepGroup> decide_plan_of(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,
+                                 const format::MemberId& signer, Timestamp now);
 
 // "--keep-daily 7 --keep-within 90d"
 std::string render_keep_options(const policy::KeepRules& rules);

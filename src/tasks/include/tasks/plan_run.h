@@ -46,9 +46,11 @@ struct PlanRunReport {
   RunResult result = RunResult::kFailed;
   std::string message;  // the one line that a person wants to read
   std::optional<Error> failure;                  // why no snapshot was made
+  std::string next_step;                         // what to do about that; may be empty
   std::optional<capture::BackupReport> backup;   // of the snapshot that was made
   std::vector<HookReport> hooks;                 // that were run, in their order
   std::optional<KeepReport> keep;                // the rules were applied
+  bool keep_left = false;                        // they were not: the key may not
   std::vector<capture::BackupWarning> warnings;  // the first kReportedWarningsMax; the run's own have no path
   std::uint64_t warnings_total = 0;
   std::vector<std::string> notices;              // worth knowing, nothing is wrong

@@ -15,6 +15,7 @@
 #include "foundation/result.h"
 #include "foundation/time.h"
 #include "platform/file.h"
+#include "policy/time_zone.h"
 
 namespace coppice::tasks {
 
@@ -30,6 +31,7 @@ struct RunRecord {
   pid_t pid = 0;
   std::string snapshot;  // the id of what it made; empty: none
   std::uint64_t files = 0, bytes = 0, added_stored = 0, warnings = 0;
+  bool keep_left = false;  // the plan has keep rules, and this host's key may not apply them
   std::string message;  // the line that the run ended with
   bool operator==(const RunRecord&) const = default;
 };
@@ -39,13 +41,16 @@ struct PlanState {
   std::optional<RunRecord> last_good;  // the last that made a snapshot
 };
 
+// "the run that began 2026-11-22 08:00:00 CST did not end: it was killed, or the host went down"
+std::string describe_unended(const RunRecord& run, const policy::TimeZone& zone);
+
 std::string plan_directory(const std::string& state_directory, const std::string& plan);
 
 // The right to run a plan. Nobody else has it as long as this lives; it goes with the process, however that ends.
 class PlanLock {
  public:
-  // Makes the directory (0700) when it is missing. kConflict: a run holds it, and the message says which.
-  static Result<PlanLock> take(const std::string& state_directory, const std::string& plan);
+  // Makes the directory (0700) when it is missing. kConflict: a run holds it, and the message says which, its time in `zone`.
+  static Result<PlanLock> take(const std::string& state_directory, const std::string& plan, const policy::TimeZone& zone);
 
  private:
   explicit PlanLock(platform::Fd file) : file_(std::move(file)) {}

@@ -39,6 +39,8 @@ struct PlanStatus {
 PlanStatus judge_plan(const policy::Plan& plan, const Result<PlanState>& state, Timestamp now,
                       std::optional<std::chrono::seconds> age_max);
 
+// In the plan's zone, "2026-11-26 08:00 CST": seconds only when there are any.
+std::string render_plan_time(const policy::Plan& plan, Timestamp t);
 std::string render_age(std::chrono::seconds age);  // "12 min", "26 h", "9 days"
 
 // The textfile format of Prometheus' node_exporter.

@@ -14,6 +14,7 @@ struct ProgressSample {
   std::uint64_t files = 0, bytes = 0;
   std::uint64_t files_total = 0, bytes_total = 0;  // as far as known
   bool total_known = false;                        // false: still counting, so no share and no time left
+  bool storing = false;                            // everything is read: what is in memory is being stored
 };
 
 // The rate over the last seconds, so that a slow start or a stall does not weigh for ever. Fed a few times a second.

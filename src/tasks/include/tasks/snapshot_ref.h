@@ -28,20 +28,26 @@ Result<SnapshotRef> parse_snapshot_ref(std::string_view text);
 Result<std::string> clean_snapshot_path(std::string_view path);
 
 // Which snapshots are meant: any of the hosts, all of the tags, all of the paths (each a source or below one; a relative
-// path is meant from the working directory). Empty: every one.
+// path is meant from the working directory), any of the signers. Empty: every one.
 struct SnapshotFilter {
-  std::vector<std::string> hosts, tags, paths;
-  bool empty() const { return hosts.empty() && tags.empty() && paths.empty(); }
-  bool matches(const vault::Snapshot& snapshot) const;  // false without a body, unless the filter is empty
+  std::vector<std::string> hosts, tags, paths, signers;
+  bool looks_inside() const { return !hosts.empty() || !tags.empty() || !paths.empty(); }
+  bool empty() const { return !looks_inside() && signers.empty(); }
+  bool matches(const vault::Snapshot& snapshot) const;  // false without a body, where it looks inside
 };
+
+// Host, sources and tags are what the signer claims; the signer's name is the owner's word, and by custom the host's. Whether a snapshot
+// stands in another's name: its host's own key has signed some of `list` too, and this one is another's (and not the owner's).
+bool is_in_anothers_name(const vault::Snapshot& snapshot, const vault::SnapshotList& list);
 
 // When the source was looked at; with a writer's key, when the commit says it was made.
 Timestamp snapshot_time(const vault::Snapshot& snapshot);
 
 // The snapshot that `ref` means. "latest" is the last that began (sessions are numbered: a clock set wrongly once does
 // not pin it for ever); a moment is that of the times shown. All three choose from what the filter takes. kNotFound,
-// which tells when only the filter is in the way; kConflict for an ambiguous prefix, naming the candidates; kDenied when
-// a filter needs bodies that this key cannot open.
+// which tells when only the filter is in the way; kConflict for an ambiguous prefix, naming the candidates, and when
+// "latest" or a moment would choose one in another's name, unless the filter names signers; kDenied when a filter needs
+// bodies that this key cannot open.
 Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref,
                                              const SnapshotFilter& filter);
 

@@ -53,6 +53,9 @@ Result<OpenedVault> open_vault(const AccessOptions& options, const Environment& 
 // The same with the store only, for work that opens no key (or tests one): finds and opens the place.
 Result<OpenedVault> open_store(const AccessOptions& options, const Environment& environment, bool is_root);
 
+// What to do when nothing can be written to the vault's directory; empty: the error says something else.
+std::string_view unwritable_hint(const Error& error);
+
 // Every slot object of the vault, by member, newest epoch first: keys/<member>.<epoch> before keys/<member>.
 struct SlotObject {
   std::string name;

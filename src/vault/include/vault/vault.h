@@ -29,6 +29,7 @@ struct Snapshot {
   format::Digest commit_hash{};        // SHA-256 of the object; its first hex digits are the snapshot's id
   format::MemberId signer{};
   std::string signer_name;
+  format::Role signer_role = format::Role::kWriter;
   format::Commit commit;               // but for its sealed body, which `body` is when our key opens it
   std::optional<format::SnapshotBody> body;   // absent with a writer's key
   bool forgotten = false;              // a signed forget names it; only snapshots() looks
