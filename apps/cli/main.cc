@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "crypto/secret.h"
+#include "policy/nearest.h"
 
 namespace coppice::cli {
 namespace {
@@ -29,6 +30,10 @@ void harden_process() {
   crypto::initialise();
 }
 
+std::vector<const CLI::App*> shown_subcommands(const CLI::App& command) {
+  return command.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
+}
+
 // The command that was asked for, as deep as it was named.
 const CLI::App* chosen_command(const CLI::App& app) {
   const CLI::App* at = &app;
@@ -36,18 +41,40 @@ const CLI::App* chosen_command(const CLI::App& app) {
   return at;
 }
 
-// Where a command would stand; empty: there is none.
-std::string_view first_word(int argc, char** argv) {
-  return argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+// " (is 'restore' meant?)", or nothing where no command or option of that name is near.
+std::string guess(const CLI::App& command, std::string_view word) {
+  std::vector<std::string> names;
+  if (word.starts_with('-')) {
+    for (const CLI::Option* option : command.get_options())
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  } else {
+    for (const CLI::App* one : shown_subcommands(command)) names.push_back(one->get_name());
+  }
+  const auto near = word.size() < 3 ? std::nullopt : policy::nearest(word.substr(0, word.find('=')), {names.begin(), names.end()});
+  return near ? fmt::format(" (is '{}' meant?)", *near) : "";
+}
+
+// "coppice help restore" is "coppice restore --help".
+std::vector<const char*> as_understood(int argc, char** argv) {
+  std::vector<const char*> words(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back("--help");
+  }
+  return words;
 }
 
 // A sentence of CLI11 becomes a part of one of ours.
-std::string told(const CLI::ParseError& error) {
+std::string told(const CLI::ParseError& error, const CLI::App& command) {
   constexpr std::string_view kUnexpected = "The following argument was not expected: ",
                              kUnexpectedMany = "The following arguments were not expected: ";
   std::string what = error.what();
   for (const std::string_view start : {kUnexpected, kUnexpectedMany}) {
-    if (what.starts_with(start)) return fmt::format("'{}' is not understood here", what.substr(start.size()));
+    if (!what.starts_with(start)) continue;
+    what.erase(0, start.size());
+    // An option is what was meant to be one; the words behind it are its values.
+    if (const std::size_t option = (" " + what).find(" -"); option != std::string::npos) what = what.substr(option, what.find(' ', option) - option);
+    return fmt::format("'{}' is not understood here{}", what, guess(command, what));
   }
   if (what.size() > 1 && what[0] >= 'A' && what[0] <= 'Z' && !(what[1] >= 'A' && what[1] <= 'Z'))
     what[0] = static_cast<char>(what[0] - 'A' + 'a');
@@ -56,7 +83,7 @@ std::string told(const CLI::ParseError& error) {
 
 // "add, list or remove"
 std::string list_of_subcommands(const CLI::App& command) {
-  const auto all = command.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
+  const auto all = shown_subcommands(command);
   std::string text;
   for (std::size_t i = 0; i < all.size(); ++i)
     text += (i == 0 ? "" : i + 1 == all.size() ? " or " : ", ") + all[i]->get_name();
@@ -80,7 +107,7 @@ std::string first_words() {
          "  coppice backup /home /etc                 back up\n"
          "  coppice list                              see what is there\n"
          "  coppice restore latest --to /mnt/new      bring it back\n\n"
-         "'coppice --help' lists all commands, 'coppice COMMAND --help' explains one, with examples.\n";
+         "'coppice help' lists all commands, 'coppice help COMMAND' explains one, with examples.\n";
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -93,7 +120,7 @@ int parse_and_run(int argc, char** argv) {
       "  coppice backup --vault /mnt/backup/vault /  back up this host\n"
       "  coppice list --vault /mnt/backup/vault      see what is there\n"
       "COPPICE_VAULT, or vault = \"/path\" in coppice.toml (/etc/coppice, or ~/.config/coppice for a user),\n"
-      "saves typing --vault. 'coppice COMMAND --help' tells more, with examples.");
+      "saves typing --vault. 'coppice help COMMAND' (or 'coppice COMMAND --help') tells more, with examples.");
   cli.app.require_subcommand(0, 1);
   cli.app.get_formatter()->column_width(34);
   bool version = false;
@@ -102,16 +129,19 @@ int parse_and_run(int argc, char** argv) {
                     add_check, add_stats, add_forget, add_plan, add_status, add_key, add_version, add_manual}) {
     add(cli);
   }
+  const std::vector<const char*> words = as_understood(argc, argv);
+  const std::string_view first = words.size() > 1 ? words[1] : "";
+  const auto no_command = [&](bool json) { return usage(&cli.app, fmt::format("there is no command '{}'{}", first, guess(cli.app, first)), json); };
   try {
-    cli.app.parse(argc, argv);
+    cli.app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::Success& help) {
+    if (chosen_command(cli.app) == &cli.app && !first.empty() && first[0] != '-') return no_command(false);
     return cli.app.exit(help) == 0 ? kDone : kFailed;
   } catch (const CLI::ParseError& error) {
     const bool json = std::any_of(argv, argv + argc, [](std::string_view word) { return word == "--json"; });
     const CLI::App* command = chosen_command(cli.app);
-    if (const auto word = command == &cli.app ? first_word(argc, argv) : std::string_view(); !word.empty())
-      return usage(command, fmt::format("there is no command '{}'", word), json);
-    return usage(command, told(error), json);
+    if (command == &cli.app && !first.empty() && first[0] != '-') return no_command(json);
+    return usage(command, told(error, *command), json);
   }
   if (version) {
     print("coppice " COPPICE_VERSION "\n");

@@ -17,7 +17,7 @@
 
 #include "foundation/encoding.h"
 #include "foundation/size.h"
-#include "nearest.h"
+#include "policy/nearest.h"
 #include "policy/patterns.h"
 
 namespace coppice::policy {

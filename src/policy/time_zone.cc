@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "foundation/encoding.h"
-#include "nearest.h"
+#include "policy/nearest.h"
 
 namespace coppice::policy {
 

@@ -7,6 +7,20 @@ status 1 "$coppice" init --passphrase-file "$work/passphrase" --recovery-file "$
 status 2 "$coppice" backup
 status 2 "$coppice" restore latest
 status 2 "$coppice" no-such-command
+status 2 "$coppice" restor latest
+says "there is no command 'restor' (is 'restore' meant?)"
+status 2 "$coppice" plan tets
+says "is 'test' meant?"
+status 2 "$coppice" list --hots web1
+says "'--hots' is not understood here (is '--host' meant?)"
+status 0 "$coppice" help restore
+says "--in-place"
+status 0 "$coppice" help plan keep
+says "--dry-run"
+status 0 "$coppice" help
+says "backup"
+status 2 "$coppice" help restor
+says "is 'restore' meant?"
 status 1 "$coppice" backup "$work/nothing-here"
 (umask 077; echo "another passphrase, wrong" > "$work/wrong")
 status 1 "$coppice" key rotate --passphrase-file "$work/wrong"
