@@ -11,7 +11,8 @@ namespace coppice::cli {
 
 namespace {
 constexpr std::string_view kRunStops = "\ncoppice: stopping. What was stored so far is kept. Again to stop at once.\n",
-                           kRunStopsAfterHooks = "\ncoppice: stopping. What was stored so far is kept; the after-hooks still run. Again to stop at once.\n";
+                           kRunStopsAfterHooks = "\ncoppice: stopping. What was stored so far is kept; the after-hooks still run. "
+                                                 "Again to stop at once.\n";
 
 // As it happens: everything as JSON; for people notices only, their warnings come when the run is over.
 void tell_as_it_happens(const Common& common, tasks::PlanRunRequest& request) {

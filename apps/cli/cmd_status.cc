@@ -59,7 +59,7 @@ void print_for_people(const std::vector<const policy::Plan*>& plans, const std::
     const bool warned = status.state.last && status.state.last->warnings > 0;
     if (!tasks::is_good(status.verdict) || warned) remarks += fmt::format("{}: {}\n", status.plan, shown(status.message));
     if (status.state.last_good && status.state.last_good->keep_left)
-      remarks += fmt::format("{}: its keep rules are not applied: this host's key may not forget snapshots ('coppice plan test {}' says more)\n", status.plan, status.plan);
+      remarks += fmt::format("{}: its keep rules are not applied: this host's key may not forget snapshots\n", status.plan);
   }
   if (quiet) {
     print(remarks);

@@ -41,7 +41,8 @@ Result<std::string> look_at_source(const std::string& path) {
   return "file, " + render_size(static_cast<std::uint64_t>(status.st_size));
 }
 
-// Whether a file can be made in the directory, found out by doing it: what access(2) says holds for /proc too. Without a name where that is to be had.
+// Whether a file can be made in the directory, found out by doing it: what access(2) says holds for /proc too. Without a name where that
+// is to be had.
 Result<> try_to_make_file(const std::string& directory) {
   const auto told = [&] { return fail_errno(errno, "nothing can be made in " + directory); };
   const int nameless = ::open(directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);

@@ -27,6 +27,12 @@ TEST(Progress, WithoutATotalThereIsNoShareAndNoTimeLeft) {
   EXPECT_FALSE(json.contains("remaining_ms"));
 }
 
+TEST(Progress, WhatIsReadIsNotCalledStored) {
+  const ProgressSample sample{500, 1000, 500, 1000, true, true};
+  EXPECT_EQ(render_progress(sample, {}, 200), "500 files, 1.00 kB are read; storing what is left of them");
+  EXPECT_EQ(nlohmann::json::parse(render_progress_json(sample, {}, 1.5))["storing"], true);
+}
+
 TEST(Progress, NothingDividesByZero) {
   RateMeter rate;
   EXPECT_EQ(render_progress({0, 0, 0, 0, true}, rate, 200), "0 of 0 files, 0 B of 0 B, 0 B/s");
