@@ -17,6 +17,30 @@ using std::chrono::seconds;
 date::local_seconds of(WallTime wall) { return date::local_seconds(wall.time_since_epoch()); }
 std::chrono::sys_seconds of(Timestamp t) { return std::chrono::sys_seconds(seconds(t.seconds)); }
 
+// By how much to go back for what a zone says of a moment or of a wall clock. The tables of zones end with 2037, and the
+// library does not read the rule that goes on from there. Such rules name days of weeks in months: a year that has the
+// same weekdays, counted from March, so that a leap day is its last, changes its clocks on the same days.
+seconds beyond_the_table(const date::time_zone& zone, seconds t) {
+  using namespace std::chrono;
+  constexpr auto march = [](year y) { return sys_days(y / March / 1); };
+  if (t < march(year(2038)).time_since_epoch() || t > march(year(9999)).time_since_epoch()) return seconds(0);
+  const year_month_day last{floor<days>(zone.get_info(sys_seconds(t)).begin)};
+  if (last.year() != year(2037)) return seconds(0);  // without a rule that goes on, or with a longer table
+  const year_month_day date{sys_days(floor<days>(t))};
+  const sys_days begin = march(date.month() < March ? date.year() - years(1) : date.year());
+  constexpr int kAlike[] = {2037, 2032, 2033, 2034, 2035, 2030, 2036};  // the first of March on a Sunday, on a Monday, ...
+  return begin - march(year(kAlike[weekday(begin).c_encoding()]));
+}
+
+date::sys_info info_at(const date::time_zone& zone, Timestamp t) {
+  return zone.get_info(of({.seconds = t.seconds - beyond_the_table(zone, seconds(t.seconds)).count()}));
+}
+// With moments as they are in the year that is alike: `back` before those that are meant.
+date::local_info info_at(const date::time_zone& zone, WallTime wall, seconds& back) {
+  back = beyond_the_table(zone, wall.time_since_epoch());
+  return zone.get_info(of(wall - back));
+}
+
 bool exists(const char* path) {
   struct stat status {};
   return stat(path, &status) == 0;
@@ -59,12 +83,13 @@ std::string TimeZone::name() const { return zone_ ? zone_->name() : "UTC"; }
 
 WallTime TimeZone::wall(Timestamp t) const {
   if (!zone_) return WallTime(seconds(t.seconds));
-  return WallTime(seconds(t.seconds) + zone_->get_info(of(t)).offset);
+  return WallTime(seconds(t.seconds) + info_at(*zone_, t).offset);
 }
 
 std::optional<Timestamp> TimeZone::moment(WallTime wall) const {
   if (!zone_) return Timestamp{.seconds = wall.time_since_epoch().count()};
-  const auto info = zone_->get_info(of(wall));
+  seconds back;
+  const auto info = info_at(*zone_, wall, back);
   if (info.result == date::local_info::nonexistent) return std::nullopt;
   return Timestamp{.seconds = (wall.time_since_epoch() - info.first.offset).count()};
 }
@@ -72,9 +97,10 @@ std::optional<Timestamp> TimeZone::moment(WallTime wall) const {
 WallTime TimeZone::latest_wall(Timestamp t) const {
   const WallTime now = wall(t);
   if (!zone_) return now;
-  const auto info = zone_->get_info(of(now));
-  if (info.result != date::local_info::ambiguous || of(t) < info.second.begin) return now;
-  return WallTime(info.second.begin.time_since_epoch() + info.first.offset - seconds(1));
+  seconds back;
+  const auto info = info_at(*zone_, now, back);
+  if (info.result != date::local_info::ambiguous || of(t) < info.second.begin + back) return now;
+  return WallTime(info.second.begin.time_since_epoch() + back + info.first.offset - seconds(1));
 }
 
 std::string TimeZone::render(Timestamp t) const {
@@ -84,7 +110,7 @@ std::string TimeZone::render(Timestamp t) const {
   const std::chrono::hh_mm_ss time(at - day);
   return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} {}", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
-                     time.minutes().count(), time.seconds().count(), zone_ ? zone_->get_info(of(t)).abbrev : "UTC");
+                     time.minutes().count(), time.seconds().count(), zone_ ? info_at(*zone_, t).abbrev : "UTC");
 }
 
 }  // namespace coppice::policy

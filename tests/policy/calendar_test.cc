@@ -129,6 +129,34 @@ TEST(Zone, UnknownOnesAreRefusedWithTheNearest) {
   ASSERT_OK(TimeZone::find(""));
 }
 
+// The tables of zones end with 2037; what goes on from there is a rule. glibc knows it too.
+TEST(Zone, AfterTheTablesEndTheRulesGoOn) {
+  const char* before = std::getenv("TZ");
+  const std::string kept = before ? before : "";
+  for (const char* name : {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Auckland", "America/Sao_Paulo",
+                           "Africa/Casablanca", "Africa/Cairo", "Asia/Shanghai"}) {
+    const TimeZone where = zone(name);
+    setenv("TZ", name, 1);
+    tzset();
+    for (std::int64_t t = at("2036-06-01").seconds; t < at("2105-06-01").seconds; t += 25 * 3600 + 600) {
+      std::tm wall{};
+      ASSERT_TRUE(localtime_r(&t, &wall));
+      ASSERT_EQ(where.wall({t}).time_since_epoch().count() - t, wall.tm_gmtoff) << name << " " << render_utc({t});
+      const auto again = where.moment(where.wall({t}));
+      ASSERT_TRUE(again) << name << " " << render_utc({t});
+      ASSERT_TRUE(again->seconds == t || where.latest_wall({t}) != where.wall({t})) << name << " " << render_utc({t});
+    }
+  }
+  if (before)
+    setenv("TZ", kept.c_str(), 1);
+  else
+    unsetenv("TZ");
+  tzset();
+  EXPECT_EQ(next_utc("02:30", "Europe/Berlin", "2040-03-24T12:00"), "2040-03-26T00:30:00Z") << "the clock jumps over it on the 25th";
+  EXPECT_EQ(next_utc("02:30", "Europe/Berlin", "2040-10-28T00:30"), "2040-10-29T01:30:00Z") << "it comes twice on the 28th";
+  EXPECT_EQ(zone("America/New_York").render(at("2100-07-04T12:00")), "2100-07-04 08:00:00 EDT");
+}
+
 // ---- over generated events ----
 
 constexpr const char* kZones[] = {"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Shanghai",
@@ -166,8 +194,9 @@ std::mt19937 seeded() {
 // Half of the moments lie near a change of clocks.
 Timestamp some_moment(std::mt19937& random) {
   constexpr const char* kChanges[] = {"2026-03-29T01:00", "2026-10-25T01:00", "2026-03-08T07:00", "2026-11-01T06:00",
-                                      "2026-04-04T15:00", "2026-10-03T15:30", "2011-12-30T10:00", "2018-11-04T03:00"};
-  Timestamp moment = at(kChanges[random() % 8]);
+                                      "2026-04-04T15:00", "2026-10-03T15:30", "2011-12-30T10:00", "2018-11-04T03:00",
+                                      "2037-10-25T01:00", "2040-03-25T01:00", "2040-10-28T01:00", "2044-11-06T06:00"};
+  Timestamp moment = at(kChanges[random() % std::size(kChanges)]);
   const std::int64_t reach = random() % 2 == 0 ? 4 * 3600 : 400 * 86400;
   moment.seconds += static_cast<std::int64_t>(random() % static_cast<unsigned>(2 * reach)) - reach;
   return moment;
