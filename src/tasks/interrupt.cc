@@ -19,9 +19,10 @@ std::atomic<std::size_t> g_message_bytes{0};
 std::atomic<int> g_signals{0};
 constexpr int kInterruptedStatus = 130;
 
-void on_signal(int) {
+void on_signal(int signal) {
   const int saved = errno;
-  if (g_signals.fetch_add(1) > 0) _exit(kInterruptedStatus);
+  // A terminal that closes may say so twice, or beside a SIGTERM: nobody is impatient there.
+  if (signal != SIGHUP && g_signals.fetch_add(1) > 0) _exit(kInterruptedStatus);
   if (CancelToken* token = g_token.load()) token->cancel();
   if (write(STDERR_FILENO, g_message.load(), g_message_bytes.load()) < 0) {
     // Nobody to tell; the work stops all the same.
@@ -36,6 +37,9 @@ void set_disposition(void (*handler)(int)) {
   // No SA_RESTART: a read that waits for a pipe or terminal must come back and see the token.
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction now{};
+  sigaction(SIGHUP, nullptr, &now);
+  if (now.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // ignored by nohup: it stays so
 }
 }  // namespace
 

@@ -90,6 +90,28 @@ grep -q '^COPPICE_RESULT=interrupted$' "$work/after-env" || die "the after-hook 
 tail -n 1 "$log" | grep ' end: interrupted: interrupted; no snapshot was made' > /dev/null || die "$(tail -n 3 "$log")"
 [ "$(field "$(newest_report)" 'd["result"]')" = interrupted ] || die "$(cat "$(newest_report)")"
 
+# A terminal that closes ends a run in order too, however often it says so; nohup keeps it from that.
+cat > "$work/close.py" <<'PY'
+# close.py STARTED COMMAND...: runs COMMAND on a terminal of its own, which closes as soon as the file STARTED is there.
+import os, pty, signal, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
+os.close(terminal)
+os.kill(pid, signal.SIGHUP)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+rm -f "$work/started" "$work/after-env"
+status 1 python3 "$work/close.py" "$work/started" "$coppice" plan run data
+grep -q '^COPPICE_RESULT=interrupted$' "$work/after-env" || die "the terminal closed, and the after-hook did not run"
+[ "$(field "$(newest_report)" 'd["result"]')" = interrupted ] || die "$(cat "$(newest_report)")"
+hook before <<< "touch '$work/started'; sleep 1"
+rm -f "$work/started"
+status 0 env -C "$work" python3 "$work/close.py" "$work/started" "$(command -v nohup)" "$coppice" plan run data
+[ "$(field "$(newest_report)" 'd["result"]')" = good ] || die "$(cat "$(newest_report)")"
+
 # SIGKILL in the middle of the backup: the next look, and the next run, see that it did not end. Interrupted there, that one says so; what both
 # had stored is used by the run after them.
 head -c 16000000 /dev/urandom > "$work/data/large"

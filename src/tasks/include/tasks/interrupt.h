@@ -1,5 +1,5 @@
 // SIGINT and SIGTERM: the first asks the work to stop where it is safe, the second ends the process at once with status
-// 130.
+// 130. SIGHUP, when the terminal closes, asks like the first one, unless it is ignored (nohup), and never ends at once.
 #pragma once
 
 #include <string_view>
