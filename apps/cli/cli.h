@@ -152,7 +152,7 @@ struct ConfiguredPlans {
   Result<std::string> vault(const Common& common) const;  // where that is
 };
 Result<ConfiguredPlans> read_plans(const Common& common);
-int run_plan_named(const Common& common, const std::string& name);  // 'plan run'; returns the exit status
+int run_plan_named(const Common& common, const std::string& name, bool accept_unmounted = false);  // 'plan run'; returns the exit status
 
 // ---- forgetting ----
 

@@ -53,7 +53,7 @@ int tell_of(const Common& common, const tasks::PlanRunReport& run) {
 
 }  // namespace
 
-int run_plan_named(const Common& asked, const std::string& name) {
+int run_plan_named(const Common& asked, const std::string& name, bool accept_unmounted) {
   const auto plans = read_plans(asked);
   if (!plans) return report(asked, plans.error());
   const Common common = plans->with_vault(asked);
@@ -64,6 +64,7 @@ int run_plan_named(const Common& asked, const std::string& name) {
   // Hooks are told where the vault is; when nothing says so, the run fails by that.
   if (auto vault = tasks::choose_vault(common.access.vault, common.access.config, request.environment, plans->places))
     request.access.vault = std::move(*vault);
+  request.accept_unmounted = accept_unmounted;
   request.memory_bytes = common.memory_bytes;
   if (common.memory_text.empty() && (*plan)->memory_bytes > 0) request.memory_bytes = (*plan)->memory_bytes;
   request.access.memory_bytes = request.memory_bytes;
@@ -86,9 +87,14 @@ void add_plan_run(Cli& cli, CLI::App& parent) {
       {"coppice plan run data", "coppice plan run data --json",
        "0: done. 3: a snapshot was made, with warnings. 1: no snapshot was made, or the plan is running already."});
   auto name = std::make_shared<std::string>();
+  auto accept_unmounted = std::make_shared<bool>(false);
   command->add_option("plan", *name, "The plan's name in the configuration")->type_name("NAME")->required();
+  command->add_flag("--accept-unmounted", *accept_unmounted,
+                    "Back up what is there, though a source was a file system of its own at the last good run and is none now");
   add_common_options(cli, command, Access::kVault);
-  command->callback([&cli, name] { cli.action = [&cli, name] { return run_plan_named(cli.common, *name); }; });
+  command->callback([&cli, name, accept_unmounted] {
+    cli.action = [&cli, name, accept_unmounted] { return run_plan_named(cli.common, *name, *accept_unmounted); };
+  });
 }
 
 }  // namespace coppice::cli

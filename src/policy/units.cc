@@ -35,6 +35,30 @@ std::string unit_word(std::string_view text, bool command = false) {
   }
   return word + "\"";
 }
+// As in a unit's name: systemd-escape(1). Of what it would escape, `kept` stays.
+std::string escaped(std::string_view text, std::string_view kept) {
+  std::string name;
+  for (const char c : text) {
+    const bool stays = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ':' || c == '_' ||
+                       c == '.' || kept.find(c) != std::string_view::npos;
+    if (stays)
+      name += c;
+    else
+      name += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  }
+  return name;
+}
+// The unit of what is mounted at an absolute path other than "/".
+std::string mount_unit(std::string_view path) {
+  std::string name;
+  for (std::size_t at = 1; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    if (end > at) name += (name.empty() ? "" : "-") + escaped(path.substr(at, end - at), "");
+    at = end + 1;
+  }
+  if (name.starts_with('.')) name.replace(0, 1, "\\x2e");
+  return name + ".mount";
+}
 // A word for the shell that cron starts; cron itself reads % as a line's end.
 std::string shell_word(std::string_view text) {
   if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
@@ -91,8 +115,7 @@ class Service {
     line("[Unit]");
     line(fmt::format("Description=Coppice backup, plan {}", plan_.name));
     line("Documentation=man:coppice(1)");
-    // A hook may mount the vault itself.
-    if (!hooks_ && !facts_.vault.empty()) line("RequiresMountsFor=" + unit_word(facts_.vault));
+    mounts();
     line("");
     line("[Service]");
     line("Type=oneshot");
@@ -106,6 +129,28 @@ class Service {
     line("IOSchedulingPriority=7");
     line("UMask=0077");
     line("");
+  }
+
+  // The file systems of vault and sources are mounted first where systemd knows them. Not required: a run without one of
+  // them says so in its log and record, where a run that systemd never began would be missing without a word.
+  void mounts() {
+    if (hooks_) {
+      line("After=local-fs.target remote-fs.target");  // a hook may mount them itself
+      return;
+    }
+    std::vector<std::string> units;
+    std::vector<std::string> places = sources_;
+    places.push_back(facts_.vault);
+    for (const std::string& place : places) {
+      for (std::size_t end = 1; end != std::string::npos && end < place.size();) {
+        end = place.find('/', end + 1);
+        std::string unit = mount_unit(std::string_view(place).substr(0, end));
+        if (std::find(units.begin(), units.end(), unit) == units.end()) units.push_back(std::move(unit));
+      }
+    }
+    if (units.empty()) return;
+    line(fmt::format("Wants={}", fmt::join(units, " ")));
+    line(fmt::format("After={}", fmt::join(units, " ")));
   }
 
   // Neither mounts nor devices are changed here: hooks may mount, take snapshots of volumes, talk to data bases.
@@ -185,18 +230,7 @@ class Service {
 };
 }  // namespace
 
-std::string unit_name(std::string_view plan) {
-  std::string name = "coppice-plan-";
-  for (const char c : plan) {
-    const bool stays = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ':' || c == '_' ||
-                       c == '.' || c == '-';
-    if (stays)
-      name += c;
-    else
-      name += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-  }
-  return name;
-}
+std::string unit_name(std::string_view plan) { return "coppice-plan-" + escaped(plan, "-"); }
 
 bool is_written_by_install(std::string_view text) { return text.starts_with(kWrittenByInstall); }
 

@@ -12,7 +12,9 @@
 #include "format/snapshot.h"
 #include "foundation/encoding.h"
 #include "keys/roster.h"
+#include "plan_mounts.h"
 #include "platform/file.h"
+#include "tasks/plan_state.h"
 #include "tasks/quantities.h"
 
 namespace coppice::tasks {
@@ -139,6 +141,11 @@ std::vector<PlanCheck> check_plan(const policy::Plan& plan, const std::string& l
   std::vector<PlanCheck> checks;
   for (const std::string& source : plan.sources)
     checks.push_back(of("source " + render_printable(source), look_at_source(source)));
+  const auto state = read_plan_state(places.state_directory, plan.name).value_or(PlanState{});
+  for (const std::string& point : unmounted_of(state.last_good ? state.last_good->mounts : std::vector<std::string>{}, plan.sources)) {
+    checks.push_back(of("file system at " + render_printable(point),
+                        fail(ErrorKind::kUnavailable, "it was mounted at the last good run, and is not now")));
+  }
   checks.push_back(of("what to take", look_at_selection(plan, opened, places)));
   for (const auto* hooks : {&plan.before, &plan.after}) {
     for (const policy::Hook& hook : *hooks)

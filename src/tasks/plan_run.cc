@@ -8,6 +8,7 @@
 #include "foundation/encoding.h"
 #include "keys/roster.h"
 #include "plan_log.h"
+#include "plan_mounts.h"
 #include "tasks/backup_task.h"
 #include "tasks/keep.h"
 #include "tasks/quantities.h"
@@ -55,6 +56,7 @@ class Run {
   HookReport run_hook(const policy::Hook& hook, When when);
   std::vector<std::string> hook_environment(When when) const;
   void log_output(const HookReport& hook);
+  Result<> look_at_mounts();
   Result<> back_up_into(OpenedVault& opened, capture::BackupProgress& progress);
   void apply_keep_rules(const vault::Vault& vault);
   RunResult result_so_far() const;
@@ -69,6 +71,7 @@ class Run {
   PlanState state_;
   std::optional<PlanLog> log_;
   PlanRunReport report_;
+  std::vector<std::string> mounts_;
   bool interrupted_ = false;
 };
 
@@ -195,6 +198,7 @@ void Run::back_up() {
   capture::BackupProgress progress;
   const auto made = [&]() -> Result<> {
     if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "interrupted");
+    TRY(look_at_mounts());
     OpenedVault opened = TRY(open_vault(request_.access, request_.environment, request_.is_root));
     return back_up_into(opened, progress);
   }();
@@ -203,6 +207,17 @@ void Run::back_up() {
   BackupFailure failure = explain_failure(made.error(), progress, cancel_);
   report_.failure = std::move(failure.error);
   report_.next_step = std::move(failure.next_step);
+}
+
+Result<> Run::look_at_mounts() {
+  mounts_ = mount_points_of(plan_.sources);
+  if (request_.accept_unmounted || !state_.last_good) return {};
+  const auto unmounted = unmounted_of(state_.last_good->mounts, plan_.sources);
+  if (unmounted.empty()) return {};
+  return fail(ErrorKind::kUnavailable,
+              fmt::format("{} is not mounted: it was a file system of its own at the last good run. If that is as it should be: coppice "
+                          "plan run --accept-unmounted {}",
+                          render_printable(unmounted.front()), plan_.name));
 }
 
 Result<> Run::back_up_into(OpenedVault& opened, capture::BackupProgress& progress) {
@@ -281,6 +296,7 @@ RunRecord Run::record() const {
     run.files = report_.backup->files;
     run.bytes = report_.backup->bytes;
     run.added_stored = report_.backup->added_stored;
+    run.mounts = mounts_;
   }
   return run;
 }

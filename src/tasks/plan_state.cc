@@ -9,7 +9,6 @@
 #include <array>
 #include <cstring>
 #include <memory>
-#include <vector>
 
 #include "tasks/json.h"
 
@@ -49,6 +48,7 @@ Json json_of(const RunRecord& run) {
                {"warnings", run.warnings},
                {"message", run.message}});
   if (run.keep_left) json["keep_left"] = true;
+  if (!run.mounts.empty()) json["mounts"] = run.mounts;
   return json;
 }
 
@@ -73,6 +73,7 @@ RunRecord run_of(const Json& json) {
   run.warnings = json.at("warnings").get<std::uint64_t>();
   run.message = json.at("message").get<std::string>();
   run.keep_left = json.value("keep_left", false);
+  run.mounts = json.value("mounts", std::vector<std::string>{});
   return run;
 }
 

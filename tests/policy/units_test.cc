@@ -43,7 +43,8 @@ TEST(Units, TheServiceMayDoWhatABackupNeeds) {
   const std::string service = render_service(plan(""), facts());
   EXPECT_TRUE(is_written_by_install(service));
   for (const char* line :
-       {"ExecStart=/usr/bin/true plan run --quiet --config /etc/coppice/coppice.toml data", "RequiresMountsFor=/srv/vault",
+       {"ExecStart=/usr/bin/true plan run --quiet --config /etc/coppice/coppice.toml data", 
+        "Wants=data.mount srv.mount srv-vault.mount", "After=data.mount srv.mount srv-vault.mount",
         "SuccessExitStatus=3", "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_ADMIN", "NoNewPrivileges=yes",
         "ProtectSystem=strict", "ReadWritePaths=-/srv/vault", "StateDirectory=coppice", "LogsDirectory=coppice",
         "PrivateTmp=yes", "ProtectHome=yes", "PrivateDevices=yes", "ProtectKernelModules=yes", "PrivateNetwork=yes"})
@@ -88,9 +89,26 @@ TEST(Units, NothingHidesASource) {
 
 TEST(Units, HooksSeeTheHostAsItIs) {
   const std::string service = render_service(plan("before = [[\"pg_dump\"]]"), facts());
-  for (const char* setting : {"RequiresMountsFor", "ProtectSystem", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "SystemCallFilter", "ProtectHome"})
+  for (const char* setting : {"Wants", "ProtectSystem", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "SystemCallFilter", "ProtectHome"})
     EXPECT_EQ(service.find(std::string("\n") + setting), std::string::npos) << setting;
   EXPECT_TRUE(has_line(service, "NoNewPrivileges=yes"));
+  EXPECT_TRUE(has_line(service, "After=local-fs.target remote-fs.target"));
+}
+
+// Without them the run that is made up for after a boot would find an empty directory where its source is to be mounted.
+TEST(Units, FileSystemsOnTheWayToSourcesAreMountedFirst) {
+  UnitFacts on_root = facts();
+  on_root.vault = "";
+  EXPECT_EQ(render_service(plan("", "\"/\""), on_root).find("\nWants="), std::string::npos);
+  on_root.real_sources = {"/mnt/disk"};
+  EXPECT_TRUE(has_line(render_service(plan("", "\"/.a b/c-d/\", \"/.a b/ü\""), on_root),
+                       "Wants=\\x2ea\\x20b.mount \\x2ea\\x20b-c\\x2dd.mount \\x2ea\\x20b-\\xc3\\xbc.mount mnt.mount mnt-disk.mount"))
+      << render_service(plan("", "\"/.a b/c-d/\", \"/.a b/ü\""), on_root);
+  int status = 0;
+  const std::string said = output_of("systemd-escape --path --suffix=mount '/.a b/c-d/' '/.a b/ü'", status);
+  if (status == 0) {
+    EXPECT_EQ(said, "\\x2ea\\x20b-c\\x2dd.mount \\x2ea\\x20b-\\xc3\\xbc.mount\n");
+  }
 }
 
 TEST(Units, NamesAndWordsAreEscaped) {

@@ -64,6 +64,7 @@ struct PlanRunRequest {
   AccessOptions access;
   Places places;
   bool is_root = false;
+  bool accept_unmounted = false;  // a source that was a file system of its own at the last good run, and is none now
   std::uint64_t memory_bytes = kMemoryBytesDefault;
   std::string program;  // "coppice 0.1.0"
   ProgressMode progress = ProgressMode::kNone;

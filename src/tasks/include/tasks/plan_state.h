@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "foundation/result.h"
 #include "foundation/time.h"
@@ -33,6 +34,7 @@ struct RunRecord {
   std::uint64_t files = 0, bytes = 0, added_stored = 0, warnings = 0;
   bool keep_left = false;  // the plan has keep rules, and this host's key may not apply them
   std::string message;  // the line that the run ended with
+  std::vector<std::string> mounts;  // where the file systems begin that its sources stood on, other than at "/"
   bool operator==(const RunRecord&) const = default;
 };
 
