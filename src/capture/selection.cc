@@ -2,6 +2,7 @@
 // at only at mount points and subvolumes, which statx tells of for nothing.
 #include "capture/selection.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "capture/metadata.h"
@@ -63,6 +65,15 @@ std::uint32_t marks_of(const struct statx& st, bool other_device, std::uint32_t 
   bool mounted = told ? (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 : other_device && !subvolume;
   return (mounted ? std::uint32_t{format::kMarkMountPoint} : 0) |
          (subvolume ? std::uint32_t{format::kMarkSubvolume} : 0);
+}
+
+// What is mounted at `name` is what lies there anyway: so sandboxes make one place writable, or keep it from being so. The
+// directory above tells the inode below a mount.
+bool is_bound_to_itself(const struct statx& st, int parent_fd, const char* name) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> parent(::fdopendir(::openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), closedir);
+  while (const dirent* entry = parent ? ::readdir(parent.get()) : nullptr)
+    if (std::strcmp(entry->d_name, name) == 0) return entry->d_ino == st.stx_ino;
+  return false;
 }
 
 // The files in use as swap, from the text of /proc/swaps: a heading, then lines whose first two fields are path
@@ -214,6 +225,7 @@ Decision Selection::decide(const struct statx& st, std::uint64_t parent_device, 
   LeftOut reason = place_rule(st.stx_ino, device);
   bool other_device = device != parent_device;
   bool mounted = (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;  // a bind mount of the same file system too
+  if (mounted && !other_device && is_bound_to_itself(st, parent_fd, name)) mounted = false;
   if (other_device || mounted) [[unlikely]] {
     std::uint32_t type = file_system_type(parent_fd, name);
     decision.marks = marks_of(st, other_device, type);

@@ -1,9 +1,9 @@
 # Mount points and bind mounts: a backup crosses them or, asked to, stops there; what is seen at two places comes back at both; a restore says which mount points are plain directories now, and not where something is mounted again.
 . "$(dirname "$0")/lib.sh" "$1"
 tree="$work/tree"
-mkdir -p "$tree/mounted" "$tree/bound" "$tree/real"
+mkdir -p "$tree/mounted" "$tree/bound" "$tree/real" "$tree/own"
 mount -t tmpfs -o size=4m none "$tree/mounted" 2> /dev/null || { echo "skipped: may not mount here"; exit 77; }
-trap 'for m in "$tree/mounted" "$tree/bound" "$tree/bound-file" "$work/back/mounted" "$work/small"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
+trap 'for m in "$tree/own" "$tree/mounted" "$tree/bound" "$tree/bound-file" "$work/back/mounted" "$work/small"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
 new_vault
 echo inside > "$tree/mounted/file"
 chmod 0711 "$tree/mounted"
@@ -12,6 +12,8 @@ ln "$tree/real/file" "$tree/real/twin"
 mkdir "$tree/zz" && ln "$tree/real/file" "$tree/zz/third"
 touch "$tree/bound-file"
 mount --bind "$tree/real" "$tree/bound"
+echo own > "$tree/own/file"
+mount --bind "$tree/own" "$tree/own"   # as sandboxes do: what is there anyway
 mount --bind "$tree/real/file" "$tree/bound-file"
 
 status 0 "$coppice" backup "$tree"
@@ -50,6 +52,7 @@ status 0 "$coppice" backup --one-file-system "$tree"
 says "on another file system"
 status 0 "$coppice" restore "latest:$tree" --to "$work/hollow"
 [ -d "$work/hollow/mounted" ] && [ ! -e "$work/hollow/mounted/file" ] && [ ! -e "$work/hollow/bound/file" ] || die "it crossed a mount point"
+[ -e "$work/hollow/own/file" ] || die "a directory that is mounted on itself was left out"
 same "$tree/real" "$work/hollow/real"
 says "2 mount points"
 
