@@ -92,7 +92,10 @@ Result<bool> remove_units(Work& work, const std::string& plan, const tasks::Sche
   const auto files = TRY(tasks::installed_units(plan, places));
   for (const auto& file : files) {
     if (!file.path.ends_with(".timer") || !file.link_to.empty()) continue;
-    TRY(work.systemctl({"stop", file.path.substr(file.path.rfind('/') + 1)}));
+    const std::string timer = file.path.substr(file.path.rfind('/') + 1);
+    TRY(work.systemctl({"stop", timer}));
+    // When it last ran is forgotten with it: installed anew, it would make up for what was due in between. Nothing is lost if not.
+    static_cast<void>(work.systemctl({"clean", "--what=state", timer}));
   }
   for (const auto& file : files) TRY(work.remove(file));
   return !files.empty();

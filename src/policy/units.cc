@@ -180,6 +180,7 @@ class Service {
       yes("PrivateDevices");
       yes("ProtectClock");
     }
+    if (!sources_touch("/run")) line("InaccessiblePaths=-/run/dbus -/run/systemd/private");  // nobody starts other services
     for (const char* setting : {"PrivateNetwork", "ProtectHostname", "ProtectKernelTunables", "ProtectKernelLogs",
                                 "ProtectControlGroups", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
                                 "LockPersonality", "MemoryDenyWriteExecute"})
@@ -207,6 +208,7 @@ class Service {
       return;
     }
     line("ProtectSystem=strict");
+    line("ReadOnlyPaths=-/run");  // which systemd 252 leaves writable
     if (!facts_.vault.empty()) line("ReadWritePaths=" + unit_word("-" + facts_.vault));
     writable(facts_.state_directory, "/var/lib/", "StateDirectory", "0700");
     writable(facts_.log_directory, "/var/log/", "LogsDirectory", "0750");

@@ -47,7 +47,8 @@ TEST(Units, TheServiceMayDoWhatABackupNeeds) {
         "Wants=data.mount srv.mount srv-vault.mount", "After=data.mount srv.mount srv-vault.mount",
         "SuccessExitStatus=3", "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_ADMIN", "NoNewPrivileges=yes",
         "ProtectSystem=strict", "ReadWritePaths=-/srv/vault", "StateDirectory=coppice", "LogsDirectory=coppice",
-        "PrivateTmp=yes", "ProtectHome=yes", "PrivateDevices=yes", "ProtectKernelModules=yes", "PrivateNetwork=yes"})
+        "PrivateTmp=yes", "ProtectHome=yes", "PrivateDevices=yes", "ProtectKernelModules=yes", "PrivateNetwork=yes",
+        "ReadOnlyPaths=-/run", "InaccessiblePaths=-/run/dbus -/run/systemd/private"})
     EXPECT_TRUE(has_line(service, line)) << line << "\n" << service;
   UnitFacts foreign = facts();
   foreign.foreign_owner = true;
@@ -72,6 +73,8 @@ TEST(Units, NothingHidesASource) {
   for (const char* source : {"\"/\"", "\"/usr\"", "\"/lib/modules\""})
     EXPECT_FALSE(has_line(of(source), "ProtectKernelModules=yes")) << source;
   EXPECT_FALSE(has_line(of("\"/dev/shm\""), "PrivateDevices=yes"));
+  for (const char* source : {"\"/\"", "\"/run\"", "\"/run/x\""})
+    EXPECT_EQ(of(source).find("InaccessiblePaths"), std::string::npos) << source;
   EXPECT_TRUE(has_line(of("\"/tmpfoo\""), "PrivateTmp=yes")) << "no more than needed";
   UnitFacts linked = facts();
   linked.real_sources = {"/tmp/data"};
