@@ -91,11 +91,16 @@ class Work {
 Result<bool> remove_units(Work& work, const std::string& plan, const tasks::SchedulerPlaces& places) {
   const auto files = TRY(tasks::installed_units(plan, places));
   for (const auto& file : files) {
-    if (!file.path.ends_with(".timer") || !file.link_to.empty()) continue;
-    const std::string timer = file.path.substr(file.path.rfind('/') + 1);
-    TRY(work.systemctl({"stop", timer}));
-    // When it last ran is forgotten with it: installed anew, it would make up for what was due in between. Nothing is lost if not.
-    static_cast<void>(work.systemctl({"clean", "--what=state", timer}));
+    if (!file.link_to.empty()) continue;
+    // systemd forgets too when the timer last fired (installed anew, it would make up for what was due in between), and that
+    // the service failed. Nothing is lost if it does not.
+    const std::string unit = file.path.substr(file.path.rfind('/') + 1);
+    if (unit.ends_with(".timer")) {
+      TRY(work.systemctl({"stop", unit}));
+      static_cast<void>(work.systemctl({"clean", "--what=state", unit}));
+    } else {
+      static_cast<void>(work.systemctl({"reset-failed", unit}));
+    }
   }
   for (const auto& file : files) TRY(work.remove(file));
   return !files.empty();
