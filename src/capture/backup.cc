@@ -104,6 +104,7 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
 
   vault::WriterOptions writing = options.writer;
   writing.cancel = &cancel;
+  writing.bytes_stored = &progress.bytes_stored;
   std::unique_ptr<vault::Writer> writer = TRY(vault::Writer::begin(vault, lineage, writing));
   for (std::string& notice : writer->notices()) reporter.warn("", std::move(notice));
   // A base that lost packs is no base: everything is read again, and what was lost is stored again.
@@ -112,7 +113,6 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   if (!ran) {
     // What is in memory is worth keeping, unless storing is what failed.
     if (writer->status()) (void)writer->suspend();
-    progress.bytes_stored = writer->stats().bytes_stored.load();
     return std::unexpected(ran.error());
   }
 
@@ -124,9 +124,7 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   std::ranges::sort(body.tags);
   body.tags.erase(std::ranges::unique(body.tags).begin(), body.tags.end());
   body.duration_ms = (vault.clock().monotonic_ns() - began) / 1'000'000;
-  auto committed = writer->commit(std::move(body));
-  if (!committed) progress.bytes_stored = writer->stats().bytes_stored.load();
-  report.snapshot = TRY(std::move(committed));
+  report.snapshot = TRY(writer->commit(std::move(body)));
   report.committed = true;
   report.adopted = writer->stats().bytes_adopted;
   report.added_plain = report.snapshot.body->added_plain;

@@ -43,6 +43,7 @@ ProgressSample sample_of(const capture::BackupProgress& progress) {
   sample.files_total = std::max(progress.files_found.load(), done ? 0 : files_before);
   sample.bytes_total = std::max(progress.bytes_found.load(), done ? 0 : bytes_before);
   sample.storing = done;
+  sample.bytes_stored = progress.bytes_stored;
   return sample;
 }
 

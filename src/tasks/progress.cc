@@ -68,7 +68,8 @@ double RateMeter::files_per_second() const {
 std::string render_progress(const ProgressSample& sample, const RateMeter& rate, unsigned width) {
   std::string line;
   if (sample.storing) {
-    line = fmt::format("{} files, {} are read; storing what is left of them", render_count(sample.files), render_size(sample.bytes));
+    line = fmt::format("{} files, {} are read, {} are stored; storing the rest", render_count(sample.files),
+                       render_size(sample.bytes), render_size(sample.bytes_stored));
     if (line.size() > width) line.resize(width);
     return line;
   }
@@ -100,7 +101,7 @@ std::string render_progress_json(const ProgressSample& sample, const RateMeter& 
                   R"("bytes_per_second":{:.0f},"duration_ms":{:.0f})",
                   sample.files, sample.bytes, sample.files_total, sample.bytes_total, sample.total_known,
                   rate.bytes_per_second(), elapsed_seconds * 1000);
-  if (sample.storing) line += R"(,"storing":true)";
+  if (sample.storing) line += fmt::format(R"(,"storing":true,"bytes_stored":{})", sample.bytes_stored);
   if (const double seconds = remaining_seconds(sample, rate); sample.total_known && seconds >= 0) {
     line += fmt::format(R"(,"remaining_ms":{:.0f})", seconds * 1000);
   }

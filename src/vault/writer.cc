@@ -178,6 +178,7 @@ Result<> WriterState::store_pack(OpenPack& open) {
   TRY(records.add(record));
   ++stats.packs;
   stats.bytes_stored += record.bytes;
+  if (options.bytes_stored) *options.bytes_stored += record.bytes;
   TRY(index.add_stored(pack.chunks(), session));
   packer.give_back(pack.take_buffer());
   return {};

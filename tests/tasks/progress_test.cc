@@ -28,9 +28,9 @@ TEST(Progress, WithoutATotalThereIsNoShareAndNoTimeLeft) {
 }
 
 TEST(Progress, WhatIsReadIsNotCalledStored) {
-  const ProgressSample sample{500, 1000, 500, 1000, true, true};
-  EXPECT_EQ(render_progress(sample, {}, 200), "500 files, 1.00 kB are read; storing what is left of them");
-  EXPECT_EQ(nlohmann::json::parse(render_progress_json(sample, {}, 1.5))["storing"], true);
+  const ProgressSample sample{500, 1000, 500, 1000, true, true, 300};
+  EXPECT_EQ(render_progress(sample, {}, 200), "500 files, 1.00 kB are read, 300 B are stored; storing the rest");
+  EXPECT_EQ(nlohmann::json::parse(render_progress_json(sample, {}, 1.5))["bytes_stored"], 300);
 }
 
 TEST(Progress, NothingDividesByZero) {

@@ -48,7 +48,7 @@ struct BackupProgress {                    // live counters, for a display
   std::atomic<std::uint64_t> bytes_to_read{0};               // scanned so far, and not as the state has it
   std::atomic<std::uint64_t> files_before{0}, bytes_before{0};   // of the last snapshot, when it is known: what may be expected
   std::atomic<bool> scan_done{false};                        // and everything is read: what is in memory is being stored
-  std::atomic<std::uint64_t> bytes_stored{0};                // when the run ended without a snapshot: what it leaves in the vault for the next one
+  std::atomic<std::uint64_t> bytes_stored{0};                // in whole packs, compressed; without a snapshot, they are there for the next run
 };
 
 struct BackupWarning {

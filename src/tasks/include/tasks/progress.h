@@ -15,6 +15,7 @@ struct ProgressSample {
   std::uint64_t files_total = 0, bytes_total = 0;  // as far as known
   bool total_known = false;                        // false: still counting, so no share and no time left
   bool storing = false;                            // everything is read: what is in memory is being stored
+  std::uint64_t bytes_stored = 0;                  // of a backup: what is in the vault by now
 };
 
 // The rate over the last seconds, so that a slow start or a stall does not weigh for ever. Fed a few times a second.

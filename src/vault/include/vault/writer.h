@@ -28,6 +28,7 @@ struct WriterOptions {
   bool verify = true;                   // open and compare every block before it leaves
   std::uint64_t memory_bytes = 192ull << 20;
   std::uint64_t rate_limit = 0;         // bytes of packs a second towards the store; 0: none
+  std::atomic<std::uint64_t>* bytes_stored = nullptr;   // grows with each pack that is durable; outlives the writer
   const CancelToken* cancel = nullptr;  // when cancelled, the rate no longer holds and commit() fails with kCancelled; outlives the writer
 };
 
