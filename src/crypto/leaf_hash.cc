@@ -1,11 +1,7 @@
 #include "crypto/leaf_hash.h"
 
-#ifdef COPPICE_HAS_IPSEC_MB
-#define NO_COMPAT_IMB_API_053
-#include <intel-ipsec-mb.h>
-#endif
-
 #include "foundation/check.h"
+#include "multi_buffer.h"
 
 namespace coppice::crypto {
 namespace {
@@ -18,53 +14,31 @@ ByteSpan leaf(ByteSpan bytes, std::size_t i) {
 
 #ifdef COPPICE_HAS_IPSEC_MB
 
-// A thread's lanes. They hold parts of what is hashed and are wiped when the thread ends.
-class Lanes {
- public:
-  Lanes() : manager_(alloc_mb_mgr(0)) {
-    if (!manager_) return;
-    init_mb_mgr_auto(manager_, nullptr);
-    if (imb_get_errno(manager_) != 0) {   // a processor that is too old for it
-      free_mb_mgr(manager_);
-      manager_ = nullptr;
+void hash_in_lanes(IMB_MGR* manager, ByteSpan bytes, std::span<Digest> digests) {
+  std::size_t done = 0;
+  const auto count = [&](const IMB_JOB* job) {
+    for (; job; job = IMB_GET_COMPLETED_JOB(manager)) {
+      CHECK(job->status == IMB_STATUS_COMPLETED);
+      ++done;
     }
+  };
+  for (std::size_t i = 0; i < digests.size(); ++i) {
+    const ByteSpan part = leaf(bytes, i);
+    IMB_JOB* job = IMB_GET_NEXT_JOB(manager);
+    *job = {};
+    job->cipher_mode = IMB_CIPHER_NULL;
+    job->cipher_direction = IMB_DIR_ENCRYPT;
+    job->chain_order = IMB_ORDER_HASH_CIPHER;
+    job->hash_alg = IMB_AUTH_SHA_256;
+    job->src = reinterpret_cast<const std::uint8_t*>(part.data());
+    job->msg_len_to_hash_in_bytes = part.size();
+    job->auth_tag_output = reinterpret_cast<std::uint8_t*>(digests[i].data());
+    job->auth_tag_output_len_in_bytes = digests[i].size();
+    count(IMB_SUBMIT_JOB(manager));
   }
-  ~Lanes() {
-    if (manager_) free_mb_mgr(manager_);
-  }
-  Lanes(const Lanes&) = delete;
-  Lanes& operator=(const Lanes&) = delete;
-  bool usable() const { return manager_ != nullptr; }
-
-  void hash(ByteSpan bytes, std::span<Digest> digests) {
-    std::size_t done = 0;
-    const auto count = [&](const IMB_JOB* job) {
-      for (; job; job = IMB_GET_COMPLETED_JOB(manager_)) {
-        CHECK(job->status == IMB_STATUS_COMPLETED);
-        ++done;
-      }
-    };
-    for (std::size_t i = 0; i < digests.size(); ++i) {
-      const ByteSpan part = leaf(bytes, i);
-      IMB_JOB* job = IMB_GET_NEXT_JOB(manager_);
-      *job = {};
-      job->cipher_mode = IMB_CIPHER_NULL;
-      job->cipher_direction = IMB_DIR_ENCRYPT;
-      job->chain_order = IMB_ORDER_HASH_CIPHER;
-      job->hash_alg = IMB_AUTH_SHA_256;
-      job->src = reinterpret_cast<const std::uint8_t*>(part.data());
-      job->msg_len_to_hash_in_bytes = part.size();
-      job->auth_tag_output = reinterpret_cast<std::uint8_t*>(digests[i].data());
-      job->auth_tag_output_len_in_bytes = digests[i].size();
-      count(IMB_SUBMIT_JOB(manager_));
-    }
-    while (const IMB_JOB* job = IMB_FLUSH_JOB(manager_)) count(job);
-    CHECK(done == digests.size());
-  }
-
- private:
-  IMB_MGR* manager_;
-};
+  while (const IMB_JOB* job = IMB_FLUSH_JOB(manager)) count(job);
+  CHECK(done == digests.size());
+}
 
 #endif
 
@@ -79,12 +53,9 @@ ByteSpan outer_input(ByteSpan bytes) {
   store_le<std::uint64_t>(MutableByteSpan(room.front()).last(kLengthBytes), 0, bytes.size());
 #ifdef COPPICE_HAS_IPSEC_MB
   constexpr std::size_t kLeavesWorthwhile = 4;   // fewer leave most lanes empty
-  if (leaves >= kLeavesWorthwhile) {
-    thread_local Lanes lanes;
-    if (lanes.usable()) {
-      lanes.hash(bytes, digests);
-      return std::as_bytes(std::span(room)).subspan(sizeof(Digest) - kLengthBytes);
-    }
+  if (IMB_MGR* manager = leaves >= kLeavesWorthwhile ? multi_buffer_manager() : nullptr) {
+    hash_in_lanes(manager, bytes, digests);
+    return std::as_bytes(std::span(room)).subspan(sizeof(Digest) - kLengthBytes);
   }
 #endif
   for (std::size_t i = 0; i < leaves; ++i) digests[i] = sha256(leaf(bytes, i));
