@@ -10,7 +10,7 @@ namespace {
 // What a pack costs in the tables of one pass: a row in each, and the room that sorting and growing take.
 constexpr std::uint64_t kBytesAPack = 2 * (sizeof(PackTable::Row) + sizeof(ListTable::Row));
 constexpr std::uint64_t kReaderCacheBytesMin = 16u << 20;
-constexpr std::uint64_t kWorkerBytes = 16u << 20;  // one worker's window, block and plaintext
+constexpr std::uint64_t kWorkerBytes = 20u << 20;  // one worker's window, block and plaintext
 
 std::uint32_t passes_for(const CheckRun& run) {
   const std::uint64_t budget = std::max<std::uint64_t>(run.options.memory_bytes / 3, kBytesAPack);

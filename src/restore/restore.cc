@@ -29,7 +29,7 @@
 namespace coppice::restore {
 namespace {
 
-constexpr std::uint64_t kWorkerBytes = 8u << 20;  // a block sealed, opened and decompressed, each at its greatest
+constexpr std::uint64_t kWorkerBytes = 14u << 20;  // a block sealed, opened and decompressed, each at its greatest
 constexpr std::uint64_t kWindowBytesMin = 1u << 20, kWindowBytesMax = 24u << 20;
 constexpr std::uint64_t kLinksBytesMin = 1u << 20;
 constexpr unsigned kWorkersMax = 256;

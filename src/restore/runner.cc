@@ -11,7 +11,7 @@
 namespace coppice::restore {
 
 Runner::Runner(Run& run, unsigned workers) : run_(run) {
-  for (unsigned i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+  for (unsigned i = 0; i < workers; ++i) threads_.emplace_back([this, i] { work(i % 2 == 1); });
 }
 
 Runner::~Runner() {
@@ -27,6 +27,10 @@ Runner::~Runner() {
 
 std::unique_ptr<Window> Runner::submit(std::unique_ptr<Window> window) {
   window->seal(edge_);
+  for (std::size_t i = 0; i < kAnnounced; ++i) {   // where the threads begin
+    announce(*window, i);
+    announce(*window, window->groups.size() - 1 - i);
+  }
   wait_done();
   take_late_links(*window);
   MutexLock lock(mutex_);
@@ -35,9 +39,8 @@ std::unique_ptr<Window> Runner::submit(std::unique_ptr<Window> window) {
     empty->reset();
   else
     empty = std::make_unique<Window>();
-  phase_ = Phase::kBlocks;
-  next_job_ = 0;
-  if (jobs_in(phase_) == 0) advance();
+  begin(Phase::kBlocks);
+  if (!jobs_left()) advance();
   work_.notify_all();
   return empty;
 }
@@ -67,18 +70,17 @@ void Runner::finish() {
   wait_done();
 }
 
-std::size_t Runner::jobs_in(Phase phase) const {
-  if (phase == Phase::kBlocks)
-    return window_->groups.size() + (window_->nodes.size() + kNodesPerJob - 1) / kNodesPerJob;
-  if (phase == Phase::kLinks) return (window_->links.size() + kNodesPerJob - 1) / kNodesPerJob;
-  return 0;
+void Runner::begin(Phase phase) {
+  phase_ = phase;
+  first_job_ = 0;
+  const std::size_t nodes = phase == Phase::kBlocks ? window_->nodes.size() : window_->links.size();
+  end_job_ = (phase == Phase::kBlocks ? window_->groups.size() : 0) + (nodes + kNodesPerJob - 1) / kNodesPerJob;
 }
 
 // The phase is over: the next that has something to do.
 void Runner::advance() {
-  next_job_ = 0;
   if (phase_ == Phase::kBlocks && !window_->links.empty()) {
-    phase_ = Phase::kLinks;
+    begin(Phase::kLinks);
     work_.notify_all();
     return;
   }
@@ -86,7 +88,7 @@ void Runner::advance() {
   done_.notify_all();
 }
 
-void Runner::work() {
+void Runner::work(bool from_the_end) {
   // This thread's own umask, so that files get their mode when they are created. Where that is refused, fchmod does it.
   if (::unshare(CLONE_FS) == 0) ::umask(0);
   EntryWriter writer(run_);
@@ -96,7 +98,7 @@ void Runner::work() {
     std::size_t job;
     {
       MutexLock lock(mutex_);
-      while (!closing_ && (phase_ == Phase::kDone || next_job_ >= jobs_in(phase_))) {
+      while (!closing_ && !jobs_left()) {
         // Nothing to do for now: let go of what is held, outside of the lock, and look again.
         if (writer.holds()) {
           ++busy_;
@@ -104,7 +106,7 @@ void Runner::work() {
           writer.let_go();
           mutex_.lock();
           if (--busy_ == 0) {
-            if (phase_ != Phase::kDone && next_job_ >= jobs_in(phase_)) advance();
+            if (phase_ != Phase::kDone && !jobs_left()) advance();
             if (phase_ == Phase::kDone) done_.notify_all();
           }
           continue;
@@ -114,14 +116,19 @@ void Runner::work() {
       if (closing_) return;
       window = window_.get();
       phase = phase_;
-      job = next_job_++;
+      job = from_the_end ? --end_job_ : first_job_++;
       ++busy_;
     }
+    if (phase == Phase::kBlocks) announce(*window, from_the_end ? job - kAnnounced : job + kAnnounced);
     do_job(writer, *window, phase, job);
     MutexLock lock(mutex_);
-    if (--busy_ == 0 && phase_ != Phase::kDone && next_job_ >= jobs_in(phase_)) advance();
+    if (--busy_ == 0 && phase_ != Phase::kDone && !jobs_left()) advance();
     if (phase_ == Phase::kDone && busy_ == 0) done_.notify_all();
   }
+}
+
+void Runner::announce(const Window& window, std::size_t group) {
+  if (group < window.groups.size()) run_.reader.announce(window.groups[group].birth);
 }
 
 void Runner::do_job(EntryWriter& writer, Window& window, Phase phase, std::size_t job) {

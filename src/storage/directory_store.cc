@@ -80,6 +80,10 @@ class DirectoryStore : public ObjectStore {
     return read_exactly(name, object, offset, into);
   }
 
+  void announce(std::string_view name, std::uint64_t offset, std::uint64_t bytes) override {
+    if (const Result<OpenObject> object = open_object(name)) ask_kernel(*object, offset, bytes, POSIX_FADV_WILLNEED);
+  }
+
   Result<std::uint64_t> size(std::string_view name) override { return TRY(open_object(name)).size; }
 
   // A directory at a time, read as a stream: memory holds the subdirectories still to visit, never the objects.
@@ -203,17 +207,21 @@ class DirectoryStore : public ObjectStore {
     return object;
   }
 
+  static void ask_kernel(const OpenObject& object, std::uint64_t offset, std::uint64_t bytes, int advice) {
+    posix_fadvise(object.file.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes), advice);
+  }
+
   static Result<> read_exactly(std::string_view name, const OpenObject& object, std::uint64_t offset, MutableByteSpan into) {
     const auto ends_early = [&](std::uint64_t size) {
       return fail(ErrorKind::kCorrupt, fmt::format("{}: ends at {}, wanted {} bytes at {}", name, size, into.size(), offset));
     };
     if (offset > object.size || into.size() > object.size - offset) return ends_early(object.size);
-    const std::size_t count = TRY(within(platform::pread_full(object.file.get(), into, offset), name));
-    // What is large is read once: its pages serve the next read instead of filling the host's cache, and finding fresh ones would cost as much
-    // as decoding.
+    // What is large is asked for in one go, where the kernel's own read-ahead would wait for it piece by piece; and it is read once: its pages
+    // serve the next read instead of filling the host's cache, and finding fresh ones would cost as much as decoding.
     constexpr std::size_t kLargeBytes = 128u << 10;
-    if (into.size() >= kLargeBytes)
-      posix_fadvise(object.file.get(), static_cast<off_t>(offset), static_cast<off_t>(into.size()), POSIX_FADV_DONTNEED);
+    if (into.size() >= kLargeBytes) ask_kernel(object, offset, into.size(), POSIX_FADV_WILLNEED);
+    const std::size_t count = TRY(within(platform::pread_full(object.file.get(), into, offset), name));
+    if (into.size() >= kLargeBytes) ask_kernel(object, offset, into.size(), POSIX_FADV_DONTNEED);
     if (count != into.size()) return ends_early(offset + count);  // it was cut while we read
     return {};
   }

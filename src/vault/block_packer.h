@@ -18,13 +18,8 @@ struct ZSTD_CCtx_s;
 
 namespace coppice::vault {
 
-// A block is full when it has this much plaintext. A larger one compresses better, a smaller one is less to open for one small thing.
-constexpr std::uint32_t block_target(format::PackKind kind) { return kind == format::PackKind::kTree ? 1u << 20 : 2u << 20; }
 inline constexpr std::uint64_t kTreePackBytes = 8u << 20;
-// What a pack that closes at `limit` may come to, if none of its blocks shrinks: memory that is set aside and as a rule never touched.
-constexpr std::uint64_t pack_bytes_max(format::PackKind kind, std::uint64_t limit) {
-  return limit / block_target(kind) * (format::kBlockHeaderBytes + format::kBlockSealedBytesMax) + format::kPackDirectoryBytesMax;
-}
+inline constexpr std::uint32_t kTreeBlockBytes = 1u << 20;
 
 // A pack and the lock of its builder.
 struct OpenPack {
@@ -49,6 +44,7 @@ using PlainBlockPtr = std::unique_ptr<PlainBlock>;
 
 struct PackerLimits {
   std::uint64_t data_pack_bytes = 32u << 20;
+  std::uint32_t data_block_bytes = 4u << 20;
   int compression_level = kDefaultCompressionLevel;
   bool verify = true;
 };
@@ -102,6 +98,13 @@ class BlockPacker {
   const crypto::Suite suite_;
   const format::SessionId session_;
   ChunkIndex& index_;
+  // A block is full when it has this much plaintext. A larger one compresses better, a smaller one is less to open for one small thing.
+  std::uint32_t block_target(format::PackKind kind) const { return kind == format::PackKind::kTree ? kTreeBlockBytes : limits_.data_block_bytes; }
+  // What a pack that closes at `limit` may come to, if none of its blocks shrinks: memory that is set aside and as a rule never touched.
+  std::uint64_t pack_bytes_max(format::PackKind kind, std::uint64_t limit) const {
+    return limit / block_target(kind) * (format::kBlockHeaderBytes + format::kBlockSealedBytesMax) + format::kPackDirectoryBytesMax;
+  }
+
   const PackerLimits limits_;
   WriterStats& stats_;
   Mutex mutex_;

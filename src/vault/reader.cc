@@ -204,6 +204,11 @@ Result<BlockHandle> ChunkReader::block(const Birth& birth) {
 
 Result<BlockHandle> ChunkReader::block_uncached(const Birth& birth) { return state_->fetch(birth); }
 
+void ChunkReader::announce(const Birth& birth) {
+  if (const Result<Place> place = state_->find_place(birth))
+    state_->vault.store().announce(format::pack_object(birth.pack), place->offset, place->bytes);
+}
+
 Result<std::uint64_t> ChunkReader::verify_block(const Birth& birth, ByteSpan block) {
   auto scratch = state_->take_scratch();
   const Result<> result = state_->open(birth, block, scratch->opener, scratch->decoded);

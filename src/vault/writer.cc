@@ -282,13 +282,16 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
   // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it. The
   // chunks that wait for anybody keep alive the buffers of 4 MiB that they were read into. Packs take the rest: one being filled, one
   // waiting, one being stored, two buffers kept.
-  constexpr std::uint64_t kWorkerBytes = 18u << 20, kWaitingBytes = 40u << 20;
+  constexpr std::uint64_t kRoomyBytes = 160u << 20, kWaitingBytes = 40u << 20;
+  const bool roomy = options.memory_bytes >= kRoomyBytes;
+  const std::uint32_t block_bytes = roomy ? 4u << 20 : 2u << 20;
+  const std::uint64_t worker_bytes = 4u * block_bytes + (10u << 20);
   unsigned workers = options.workers ? options.workers : cores;
-  workers = std::clamp<unsigned>(static_cast<unsigned>(options.memory_bytes / 2 / kWorkerBytes), 1, workers);
+  workers = std::clamp<unsigned>(static_cast<unsigned>(options.memory_bytes / 2 / worker_bytes), 1, workers);
   const IndexLimits index = IndexLimits::within(options.memory_bytes);
-  const std::uint64_t taken = std::min(options.memory_bytes, workers * kWorkerBytes + kWaitingBytes + index.filter_bytes + index.page_bytes);
+  const std::uint64_t taken = std::min(options.memory_bytes, workers * worker_bytes + kWaitingBytes + index.filter_bytes + index.page_bytes);
   const PackerLimits limits{.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
-                            .compression_level = options.compression_level, .verify = options.verify};
+                            .data_block_bytes = block_bytes, .compression_level = options.compression_level, .verify = options.verify};
 
   const crypto::Key ephemeral = random_key(vault.entropy());
   SessionSecret secret = TRY(SessionSecret::for_writer(vault.id(), keys.newest_epoch(), ephemeral));

@@ -153,7 +153,7 @@ TEST(ChunkTable, RoundTripAndBreaches) {
   expect_corrupt(table(0, 0, {}, 0), "holds no chunk");
   expect_corrupt(table(0, 1, {1, 0}, 1), "a chunk is empty");
   expect_corrupt(table(1, kChunkBytesMax + 1, {kChunkBytesMax + 1}, 1), "too large");
-  expect_corrupt(table(1, 2 * kChunkBytesMax, {kChunkBytesMax, kChunkBytesMax}, 1), "longer than a block may be");
+  expect_corrupt(table(1, 3 * kChunkBytesMax, {kChunkBytesMax, kChunkBytesMax, kChunkBytesMax}, 1), "longer than a block may be");
   expect_corrupt(decode_chunk_table(made([](Writer& w) {
                    w.u8(1);
                    w.u32(1);

@@ -71,7 +71,7 @@ ChunkRef decode_chunk_ref(Reader& r);   // fails on length 0 or above kChunkByte
 
 // Named maxima. A decoder allocates nothing beyond them.
 inline constexpr std::uint32_t kChunkBytesMax = 2u << 20;
-inline constexpr std::uint32_t kBlockPlainBytesMax = 3u << 20;
+inline constexpr std::uint32_t kBlockPlainBytesMax = 5u << 20;
 inline constexpr std::uint32_t kBlockChunksMax = 16384;
 inline constexpr std::uint32_t kPackBlocksMax = 128;           // so that a pack's references are one 128-bit set
 inline constexpr std::uint64_t kPackBytesMax = 512ull << 20;

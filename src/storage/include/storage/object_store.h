@@ -41,6 +41,8 @@ class ObjectStore {
   virtual Result<Bytes> get(std::string_view name, std::uint64_t bytes_max) = 0;
   // Exactly into.size() bytes from offset; kCorrupt when the object ends before that.
   virtual Result<> get_range(std::string_view name, std::uint64_t offset, MutableByteSpan into) = 0;
+  // A hint: this range will be asked for soon. Returns at once, whatever the store makes of it.
+  virtual void announce(std::string_view /*name*/, std::uint64_t /*offset*/, std::uint64_t /*bytes*/) {}
   virtual Result<std::uint64_t> size(std::string_view name) = 0;
   // Every object whose name starts with `prefix` ("" or ending in '/'), in no order, one call each; stops when `each` returns an error.
   virtual Result<> list(std::string_view prefix, const std::function<Result<>(const ObjectInfo&)>& each) = 0;

@@ -32,6 +32,8 @@ class ChunkReader {
 
   Result<BlockHandle> block(const format::Birth& birth);            // through the cache
   Result<BlockHandle> block_uncached(const format::Birth& birth);   // for those who read each block once
+  // A hint to the store that this block will be asked for soon. Does not wait for it.
+  void announce(const format::Birth& birth);
   // The same checks for bytes that the caller has fetched itself: `block` is exactly what the pack holds for `birth`. Returns the
   // plaintext's length; the plaintext itself is dropped.
   Result<std::uint64_t> verify_block(const format::Birth& birth, ByteSpan block);
