@@ -12,22 +12,35 @@ constexpr std::uint64_t kBytesAPack = 2 * (sizeof(PackTable::Row) + sizeof(ListT
 constexpr std::uint64_t kReaderCacheBytesMin = 16u << 20;
 constexpr std::uint64_t kWorkerBytes = 20u << 20;  // one worker's window, block and plaintext
 
-std::uint32_t passes_for(const CheckRun& run) {
+constexpr std::size_t kSeenChunksMin = 4096;
+
+// How often the vault is gone over, and how many chunks of one part there is room for.
+struct Passes {
+  std::uint32_t count = 1;
+  std::size_t chunks_max = 0;
+};
+
+Passes passes_for(const CheckRun& run) {
   const std::uint64_t budget = std::max<std::uint64_t>(run.options.memory_bytes / 3, kBytesAPack);
-  return static_cast<std::uint32_t>(run.packs_max * kBytesAPack / budget + 1);
+  const bool compares = run.reader && run.options.read_data_percent > 0;
+  const std::uint64_t chunks_max = std::max<std::uint64_t>(budget / sizeof(std::uint64_t), kSeenChunksMin);
+  const std::uint64_t chunks = compares ? run.chunks * run.options.read_data_percent / 100 : 0;
+  const auto count = static_cast<std::uint32_t>(run.packs_max * kBytesAPack / budget + chunks / chunks_max + 1);
+  return {count, compares ? std::min(chunks_max, 2 * (chunks / count) + kSeenChunksMin) : 0};
 }
 
 Result<> check_all(CheckRun& run) {
   TRY(check_control(run));
   TRY(check_snapshots(run));
-  const std::uint32_t passes = passes_for(run);
-  run.report.passes = passes;
-  for (std::uint32_t i = 0; i < passes; ++i) {
-    const Part part{i, passes};
+  const Passes passes = passes_for(run);
+  run.report.passes = passes.count;
+  for (std::uint32_t i = 0; i < passes.count; ++i) {
+    const Part part{i, passes.count};
     PackTable table;
+    SeenChunks seen(random_seed(run), passes.chunks_max);
     TRY(check_packs(run, part, table));
-    if (run.options.read_data_percent > 0) TRY(check_data(run, table));
-    TRY(check_lists_and_trees(run, part, table));
+    if (run.options.read_data_percent > 0) TRY(check_data(run, table, seen));
+    TRY(check_lists_and_trees(run, part, table, seen));
     TRY(check_objects(run, part, table));
   }
   return {};

@@ -13,6 +13,7 @@
 #include "foundation/mutex.h"
 #include "maintenance/check.h"
 #include "pack_table.h"
+#include "seen_chunks.h"
 #include "vault/reader.h"
 
 namespace coppice::maintenance {
@@ -51,6 +52,7 @@ struct CheckRun {
   std::set<std::pair<format::SessionId, std::uint32_t>> runs{};
   std::set<format::Digest> pack_pages{};           // of all commits: each is looked at once, however often it is named
   std::uint64_t packs_max = 0;                     // that those pages can hold, by their sizes in the store
+  std::uint64_t chunks = 0;                        // in the index runs that are whole and in use
   std::unordered_set<std::uint64_t> list_pages{};  // first 8 bytes of the hashes of pages in use
   bool list_pages_complete = true;                 // false: there were too many to remember
   bool pack_lists_complete = true;                 // false: a page of one cannot be read, so not every pack is known
@@ -97,16 +99,23 @@ struct CheckRun {
   }
 };
 
+// A number that nobody knows before.
+inline std::uint64_t random_seed(const CheckRun& run) {
+  std::array<std::byte, 8> bytes;
+  run.vault.entropy().fill(bytes);
+  return load_le<std::uint64_t>(bytes);
+}
+
 // vault.json, rosters, key slots, generation 0.
 Result<> check_control(CheckRun& run);
 // Every commit and forget, lineages, claims, index runs. Fills run.snapshots, claims, runs.
 Result<> check_snapshots(CheckRun& run);
 // The packs of one part: there, as long as the commits say, with the directory that the commits say. Fills `table`.
 Result<> check_packs(CheckRun& run, const Part& part, PackTable& table);
-// Reads the blocks of the chosen packs of the table.
-Result<> check_data(CheckRun& run, const PackTable& table);
+// Reads the blocks of the chosen packs of the table. Fills `seen`, and marks in the table whose chunks are there.
+Result<> check_data(CheckRun& run, PackTable& table, SeenChunks& seen);
 // The reference lists of the snapshots, and their trees, batch by batch.
-Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable& table);
+Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable& table, const SeenChunks& seen);
 // What lies in the store that nothing names. `table` is of one part; anything but packs is looked at with the first
 // part only.
 Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table);
@@ -114,6 +123,8 @@ Result<> check_objects(CheckRun& run, const Part& part, const PackTable& table);
 // The trees of up to Mask::kBits snapshots, walked all at once. All vectors are as long as `notes`.
 struct TreeBatch {
   const std::vector<SnapshotNote>& notes;
+  const PackTable& table;
+  const SeenChunks& seen;
   const ListTable& lists;
   const Mask& incomplete;  // those whose lists could not be read whole
   const std::vector<format::Digest>& list_roots;

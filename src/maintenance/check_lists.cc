@@ -131,7 +131,7 @@ Batch slice(const Batch& batch, std::size_t begin, std::size_t end) {
   return part;
 }
 
-Result<> check_batch(CheckRun& run, const Part& part, const PackTable& table, const Batch& batch) {
+Result<> check_batch(CheckRun& run, const Part& part, const PackTable& table, const SeenChunks& seen, const Batch& batch) {
   const std::size_t rows_max =
       std::max<std::uint64_t>(run.options.memory_bytes / 6 / sizeof(ListTable::Row), 2 * table.rows().size());
   bool fits = false;
@@ -144,7 +144,7 @@ Result<> check_batch(CheckRun& run, const Part& part, const PackTable& table, co
       compare_with_packs(run, batch, lists, table);
       if (!run.reader) return {};
       run.progress.phase = CheckPhase::kTrees;
-      if (TRY(check_trees(run, part, {batch.notes, lists, incomplete, batch.list_roots, batch.roots}))) return {};
+      if (TRY(check_trees(run, part, {batch.notes, table, seen, lists, incomplete, batch.list_roots, batch.roots}))) return {};
       if (batch.notes.size() == 1) {
         const std::string object = format::snapshot_object(batch.notes[0].session);
         touch_all(run, run.damage(object, ErrorKind::kCorrupt, "its tree hangs the same directories at more paths than any disk has: it was not walked to its end"),
@@ -155,22 +155,22 @@ Result<> check_batch(CheckRun& run, const Part& part, const PackTable& table, co
   }
   // Lists too unlike each other for one table, or a tree among these that has no end: fewer at a time.
   const std::size_t half = batch.notes.size() / 2;
-  TRY(check_batch(run, part, table, slice(batch, 0, half)));
-  return check_batch(run, part, table, slice(batch, half, batch.notes.size()));
+  TRY(check_batch(run, part, table, seen, slice(batch, 0, half)));
+  return check_batch(run, part, table, seen, slice(batch, half, batch.notes.size()));
 }
 
 }  // namespace
 
-Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable& table) {
+Result<> check_lists_and_trees(CheckRun& run, const Part& part, const PackTable& table, const SeenChunks& seen) {
   Batch batch;
   for (const SnapshotNote& note : run.snapshots) {
     TRY(run.go_on());
     add_to_batch(run, note, batch);
     if (batch.notes.size() < Mask::kBits) continue;
-    TRY(check_batch(run, part, table, batch));
+    TRY(check_batch(run, part, table, seen, batch));
     batch = {};
   }
-  if (!batch.notes.empty()) TRY(check_batch(run, part, table, batch));
+  if (!batch.notes.empty()) TRY(check_batch(run, part, table, seen, batch));
   return {};
 }
 

@@ -74,15 +74,21 @@ std::vector<format::PackName> choose_packs(const CheckRun& run, const PackTable&
 
 struct DataCounts {
   std::atomic<std::uint64_t> packs{0}, blocks{0}, bytes{0}, plain{0};
+  std::atomic<bool> no_room{false};
 };
 
-void check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block,
+// False when the block may be good, but its chunks are not in `seen`.
+bool check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block, SeenChunks& seen,
                  DataCounts& counts) {
+  bool is_seen = false;
   const auto verify = [&]() -> Result<> {
     if (crypto::leaf_hash(block) != entry.hash)
       return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
     if (run.reader) {
-      counts.plain += TRY(run.reader->verify_block(entry.birth, block));
+      const vault::ChunkReader::Verified verified = TRY(run.reader->verify_block(entry.birth, block));
+      counts.plain += verified.plain_bytes;
+      is_seen = seen.add(entry.birth, verified.chunks);
+      if (!is_seen) counts.no_room = true;
       return {};
     }
     const format::BlockHeader header = TRY(format::decode_block_header(block.first(format::kBlockHeaderBytes)));
@@ -94,27 +100,30 @@ void check_block(CheckRun& run, const format::PackName& pack, const format::Pack
   };
   counts.blocks += 1;
   const Result<> verified = verify();
-  if (verified) return;
+  if (verified) return is_seen;
   if (verified.error().kind() == ErrorKind::kDenied) {  // whole, but sealed for an epoch that our key lacks
     run.inform(format::pack_object(pack), "not opened: " + verified.error().message());
-    return;
+    return false;
   }
   // The block lies here; its name may be that of the pack it was born in.
   if (const auto id = run.findings.add_block(entry.birth, verified.error()); id && entry.birth.pack != pack)
     run.inform(format::pack_object(pack), fmt::format("the bad block {} of {} lies here", entry.birth.ordinal,
                                                       format::pack_object(entry.birth.pack)));
+  return true;
 }
 
-void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataCounts& counts) {
+// Whether the chunks of every block that is not bad are in `seen`.
+bool read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, SeenChunks& seen, DataCounts& counts) {
   const auto directory = packs::read_pack_directory(run.vault.store(), pack);
   if (!directory) {
     (void)run.findings.add_pack(pack, directory.error());
-    return;
+    return false;
   }
+  bool all_seen = true;
   const std::string object = format::pack_object(pack);
   const auto& entries = directory->entries;
   for (std::size_t begin = 0; begin < entries.size();) {
-    if (!run.go_on()) return;
+    if (!run.go_on()) return false;
     // As many whole blocks as one request may bring; at least one.
     std::size_t end = begin;
     std::uint64_t bytes = 0;
@@ -129,7 +138,7 @@ void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataC
       // A window that cannot be read whole is read block by block, so that a bad sector costs no more than its block.
       const Result<> have = got ? Result<>{} : run.vault.store().get_range(object, entries[i].offset, block);
       if (have)
-        check_block(run, pack, entries[i], block, counts);
+        all_seen &= check_block(run, pack, entries[i], block, seen, counts);
       else
         (void)run.findings.add_block(entries[i].birth, have.error());
     }
@@ -138,11 +147,8 @@ void read_pack(CheckRun& run, const format::PackName& pack, Bytes& window, DataC
     begin = end;
   }
   counts.packs += 1;
+  return all_seen;
 }
-
-}  // namespace
-
-namespace {
 
 // The packs of up to kPagesWindow pages, none of which was read before.
 Result<> check_pages(CheckRun& run, const Part& part, std::span<const PageSums::iterator> pages, PackTable& table) {
@@ -218,7 +224,7 @@ Result<> check_packs(CheckRun& run, const Part& part, PackTable& table) {
   return {};
 }
 
-Result<> check_data(CheckRun& run, const PackTable& table) {
+Result<> check_data(CheckRun& run, PackTable& table, SeenChunks& seen) {
   run.progress.phase = CheckPhase::kData;
   const std::vector<format::PackName> chosen = choose_packs(run, table);
   std::uint64_t total = 0;
@@ -227,10 +233,15 @@ Result<> check_data(CheckRun& run, const PackTable& table) {
 
   DataCounts counts;
   std::atomic<std::size_t> next{0};
+  Mutex mutex;
+  std::vector<format::PackName> seen_packs;
   const auto work = [&] {
     Bytes window;
-    for (std::size_t i; (i = next.fetch_add(1)) < chosen.size() && run.go_on();)
-      read_pack(run, chosen[i], window, counts);
+    for (std::size_t i; (i = next.fetch_add(1)) < chosen.size() && run.go_on();) {
+      if (!read_pack(run, chosen[i], window, seen, counts)) continue;
+      MutexLock lock(mutex);
+      seen_packs.push_back(chosen[i]);
+    }
   };
   {
     std::vector<std::jthread> helpers;
@@ -241,6 +252,13 @@ Result<> check_data(CheckRun& run, const PackTable& table) {
   run.report.blocks_read += counts.blocks;
   run.report.bytes_read += counts.bytes;
   run.report.plain_bytes += counts.plain;
+  seen.settle();
+  table.mark_seen(seen_packs);
+  if (counts.no_room && !run.report.references_left_out) {
+    run.report.references_left_out = true;
+    run.report.not_checked.push_back(
+        "What trees say of some chunks was not compared with the blocks: there are more chunks than the memory takes (--memory-max).");
+  }
   return run.go_on();
 }
 

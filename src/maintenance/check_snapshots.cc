@@ -196,7 +196,8 @@ Result<> check_claims(CheckRun& run) {
 
 // ---- index runs ----
 
-void check_run(CheckRun& run, const format::RunRecord& record, bool superseded) {
+// False: it is damaged.
+bool check_run(CheckRun& run, const format::RunRecord& record, bool superseded) {
   const std::string object = format::index_object(record.session, record.number);
   const auto verify = [&]() -> Result<> {
     storage::ObjectStore& store = run.vault.store();
@@ -230,11 +231,12 @@ void check_run(CheckRun& run, const format::RunRecord& record, bool superseded) 
     return {};
   };
   const Result<> verified = verify();
-  if (verified || (superseded && verified.error().kind() == ErrorKind::kNotFound))
-    return;  // its entries stand in another one
+  if (verified) return true;
+  if (superseded && verified.error().kind() == ErrorKind::kNotFound) return true;  // its entries stand in another one
   if (const auto id =
           run.damage(object, Error(verified.error()).within("no data is lost, but duplicates may be stored")))
     run.findings.touch_snapshot(*id, record.session);
+  return false;
 }
 
 }  // namespace
@@ -254,9 +256,12 @@ Result<> check_snapshots(CheckRun& run) {
     run.runs.insert(name);
   }
   for (const auto& name : runs.superseded) run.runs.insert(name);
+  std::atomic<std::uint64_t> chunks{0};
   TRY(run.in_parallel(records.size(), run.workers, [&](std::size_t i) {
-    check_run(run, records[i], runs.superseded.contains({records[i].session, records[i].number}));
+    const bool superseded = runs.superseded.contains({records[i].session, records[i].number});
+    if (check_run(run, records[i], superseded) && !superseded) chunks += records[i].entries;
   }));
+  run.chunks = chunks;
   run.report.runs = records.size();
   for (const SnapshotNote& note : run.snapshots) (note.forgotten ? run.report.forgotten : run.report.snapshots) += 1;
   return {};

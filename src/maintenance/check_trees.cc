@@ -84,12 +84,6 @@ class TreeWalk {
   }
 
  private:
-  static std::uint64_t random_seed(const CheckRun& run) {
-    std::array<std::byte, 8> bytes;
-    run.vault.entropy().fill(bytes);
-    return load_le<std::uint64_t>(bytes);
-  }
-
   bool enters_without_end() {
     if (entered_ < entered_max_) return false;
     entered_max_ = std::max(kEnteredAtLeast, kEnteredPerNodeMax * nodes_.estimate());
@@ -171,13 +165,14 @@ class TreeWalk {
     frame.children.resize(kept);
   }
 
-  void see_page(Frame& frame, const ChunkRef&, const std::vector<ChunkRef>& refers_to) {
+  void see_page(Frame& frame, const ChunkRef& page, const std::vector<ChunkRef>& refers_to) {
     run_.progress.tree_pages += 1;
     if (part_.index == 0) run_.report.tree_pages += 1;
     frame.bad_chunks.clear();
     const Mask& mask = frame.groups[frame.group].mask;
     for (std::size_t i = 0; i < refers_to.size(); ++i) {
-      const auto bad = look_up(refers_to[i], mask);
+      auto bad = look_up(refers_to[i], mask);
+      if (!bad) bad = compare(page, refers_to[i], mask);
       if (!bad) continue;
       frame.bad_chunks.resize(refers_to.size());
       frame.bad_chunks[i] = bad;
@@ -209,8 +204,11 @@ class TreeWalk {
       const auto read = [&]() -> Result<> {
         const auto chunk = TRY(run_.reader->chunk(ref));
         const format::ExtentPage page = TRY(format::decode_extent_page(chunk.bytes));
-        for (const ChunkRef& data : page.chunks)
-          if (const auto bad = look_up(data, mask)) tell_file(*bad, mask);
+        for (const ChunkRef& data : page.chunks) {
+          auto bad = look_up(data, mask);
+          if (!bad) bad = compare(ref, data, mask);
+          if (bad) tell_file(*bad, mask);
+        }
         for (const format::Slice& slice : page.slices) bytes += slice.length;
         return {};
       };
@@ -243,6 +241,20 @@ class TreeWalk {
     }
     if (!any_bad_) return std::nullopt;
     return run_.findings.of(ref.birth);
+  }
+
+  // What `page` says of a chunk against what its block held when it was read. The finding when it is something else.
+  std::optional<Findings::Id> compare(const ChunkRef& page, const ChunkRef& ref, const Mask& mask) {
+    if (!part_.covers(ref.birth.pack)) return std::nullopt;
+    const PackTable::Row* pack = batch_.table.find(ref.birth.pack);
+    if (!pack || !pack->seen || batch_.seen.contains(ref)) return std::nullopt;
+    any_bad_ = true;
+    if (const auto known = run_.findings.of(ref.birth)) return known;   // the block is bad, or not there
+    const auto finding = run_.findings.add_block(
+        page.birth, Error(ErrorKind::kCorrupt, fmt::format("a page of a tree says that chunk {} of {} block {} is one that is not there", ref.index,
+                                                           format::pack_object(ref.birth.pack), ref.birth.ordinal)));
+    if (finding) touch_snapshots(*finding, mask);
+    return finding;
   }
 
   void not_listed(const format::Birth& birth, const Mask& missing) {
@@ -284,17 +296,17 @@ class TreeWalk {
   bool was_visited(const Group& group) {
     if (any_bad_) return false;
     Visited& slot = visited_[load_le<std::uint32_t>(group.node.id.bytes) % kVisitedSlots];
-    if (slot.node == group.node.id) {
+    if (slot.node == group.node) {
       if (slot.mask.contains(group.mask)) return true;
       slot.mask |= group.mask;
     } else {
-      slot = {group.node.id, group.mask};
+      slot = {group.node, group.mask};
     }
     return false;
   }
 
   struct Visited {
-    format::ChunkId node;
+    ChunkRef node;
     Mask mask;
   };
 

@@ -38,6 +38,10 @@ const PackTable::Row* PackTable::find(const format::PackName& pack) const {
   return it != rows_.end() && it->pack == pack ? &*it : nullptr;
 }
 
+void PackTable::mark_seen(const std::vector<format::PackName>& packs) {
+  for (const format::PackName& pack : packs) std::ranges::lower_bound(rows_, pack, {}, &Row::pack)->seen = true;
+}
+
 void ListTable::add(const Row& row) {
   rows_.push_back(row);
   // Pages that differ in one pack repeat the rows of all the others: fold them together before they pile up.

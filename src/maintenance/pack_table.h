@@ -28,10 +28,12 @@ class PackTable {
     format::OrdinalSet blocks{};  // born in this pack and held by it
     std::uint64_t bytes = 0;      // of the object, as the commit says
     bool bad = false;             // its directory could not be had: `blocks` means nothing
+    bool seen = false;            // the chunks of every block that is not bad itself are in SeenChunks
   };
   void add(const Row& row) { rows_.push_back(row); }
   void settle();  // sorts; rows of one pack become one. Before any find()
   const Row* find(const format::PackName& pack) const;
+  void mark_seen(const std::vector<format::PackName>& packs);   // each in the table
   const std::vector<Row>& rows() const { return rows_; }
 
  private:

@@ -209,13 +209,13 @@ void ChunkReader::announce(const Birth& birth) {
     state_->vault.store().announce(format::pack_object(birth.pack), place->offset, place->bytes);
 }
 
-Result<std::uint64_t> ChunkReader::verify_block(const Birth& birth, ByteSpan block) {
+Result<ChunkReader::Verified> ChunkReader::verify_block(const Birth& birth, ByteSpan block) {
   auto scratch = state_->take_scratch();
   const Result<> result = state_->open(birth, block, scratch->opener, scratch->decoded);
-  const std::uint64_t bytes = scratch->decoded.plain.size();
+  Verified verified{std::move(scratch->decoded.chunks), scratch->decoded.plain.size()};
   state_->return_scratch(std::move(scratch));
   if (!result) return std::unexpected(result.error().within(name_block(birth)));
-  return bytes;
+  return verified;
 }
 
 Result<ChunkReader::Chunk> ChunkReader::chunk(const format::ChunkRef& ref) {

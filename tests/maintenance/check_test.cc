@@ -253,6 +253,76 @@ TEST(Check, ATreeThatUsesWhatItsListDoesNotNameIsDamage) {
   EXPECT_EQ(report.damage_total, 1u) << told(report);
 }
 
+// A file whose entry refers to its chunk as `lie` makes of the truth; in an extent page when `extents`.
+vault::Snapshot back_up_a_lie(TestVault& v, const std::function<void(format::ChunkRef&)>& lie, bool extents) {
+  auto vault = v.open(Role::kWriter);
+  auto writer = vault::Writer::begin(**vault, "liar", {.workers = 1, .memory_bytes = 64 << 20});
+  EXPECT_OK(writer);
+  format::ChunkRef refs[2];
+  for (int i = 0; i < 2; ++i) {
+    auto ticket = std::make_shared<vault::ChunkTicket>();
+    EXPECT_OK((*writer)->put_data(vault::share(to_bytes(as_bytes(noise(static_cast<std::uint64_t>(i), 1000)))), ticket));
+    EXPECT_OK((*writer)->drain());
+    refs[i] = ticket->ref();
+    (*writer)->refer(refs[i]);
+  }
+  lie(refs[1]);
+  (*writer)->refer(refs[1]);
+  format::LeafBuilder leaf;
+  for (int i = 0; i < 2; ++i) {
+    format::Entry entry{.name = i == 0 ? "honest" : "liar", .mode = 0644, .size = refs[i].length, .mtime = {1000, 0}};
+    if (extents)
+      entry.extents.push_back(*(*writer)->put_tree(format::encode_extent_page({{refs[i]}, {{.chunk = 0, .offset = 0, .length = refs[i].length}}})));
+    else
+      entry.slices.push_back({.chunk = leaf.add_chunk(refs[i]), .offset = 0, .length = refs[i].length});
+    leaf.add_entry(entry);
+  }
+  auto snapshot = (*writer)->commit({.host = "liar", .sources = {"/"}, .root = (*writer)->put_tree(leaf.finish()).value()});
+  EXPECT_OK(snapshot);
+  return std::move(*snapshot);
+}
+
+TEST(Check, ATreeThatSaysWhatItsBlocksDoNotHoldIsDamage) {
+  const std::function<void(format::ChunkRef&)> truth_and_lies[] = {
+      [](format::ChunkRef&) {},
+      [](format::ChunkRef& ref) { ref.id.bytes[31] ^= std::byte{1}; },
+      [](format::ChunkRef& ref) { ref.index ^= 1; },
+      [](format::ChunkRef& ref) { ref.index = 7; },
+      [](format::ChunkRef& ref) { ref.length -= 1; },
+      [](format::ChunkRef& ref) { ref.length += 1; },
+  };
+  for (const bool extents : {false, true})
+    for (const auto& lie : truth_and_lies) {
+      SCOPED_TRACE(fmt::format("lie {}, extents {}", &lie - truth_and_lies, extents));
+      TestVault v;
+      v.back_up({{"a", noise(9, 1000)}});
+      const auto snapshot = back_up_a_lie(v, lie, extents);
+      const bool lies = &lie != truth_and_lies;
+      EXPECT_EQ(v.read_back(snapshot).has_value(), !lies);
+      for (const std::uint64_t memory : {128ull << 20, 2000ull}) {
+        const CheckReport report = check(v, {.read_data_percent = 100, .memory_bytes = memory});
+        ASSERT_EQ(report.damage_total, lies ? 1u : 0u) << told(report);
+        EXPECT_TRUE(report.not_checked.empty());
+        if (!lies) continue;
+        EXPECT_TRUE(report.findings[0].object.starts_with("trees/")) << told(report);
+        EXPECT_EQ(report.findings[0].files, std::vector<std::string>{"/liar"});
+        EXPECT_EQ(report.findings[0].snapshots, std::vector<format::SessionId>{snapshot.session});
+      }
+      // What was not read cannot be compared.
+      EXPECT_FALSE(check(v, {.read_data_percent = 0}).damaged());
+    }
+}
+
+TEST(Check, ATreeThatLiesAboutABadBlockIsNoDamageOfItsOwn) {
+  TestVault v;
+  const auto snapshot = back_up_a_lie(v, [](format::ChunkRef& ref) { ref.index = 7; }, false);
+  const std::string pack = format::pack_object(v.packs_of(snapshot).front().name);
+  ASSERT_OK(v.store.tamper(pack, [&](Bytes& bytes) { bytes[200] ^= std::byte{1}; }));
+  const CheckReport report = check(v);
+  ASSERT_EQ(report.damage_total, 1u) << told(report);
+  EXPECT_EQ(report.findings[0].files, (std::vector<std::string>{"/honest", "/liar"}));
+}
+
 TEST(Check, LeftoversAreInformation) {
   Sample v;
   const std::string pack = v.objects("packs/").front();

@@ -4,13 +4,13 @@
 // snapshot's signature and its place in its lineage, the packs that commits record (presence, length, directory), index
 // runs (whole), reference lists (whole), every tree page of every snapshot that is not forgotten, and that each chunk
 // which a tree names is in its snapshot's reference list and in a pack. With read_data_percent, blocks are read too:
-// hash, checksum, seal, decompression, chunk ids.
+// hash, checksum, seal, decompression, chunk ids; and what trees say of their chunks is compared with them.
 //
 // A key that cannot read still checks whatever needs no reading; the report says what was left out.
 //
 // Memory is bounded by memory_bytes whatever the vault's size: what grows with the vault is a table of 100 bytes a
-// pack, and where that would be too much the check goes over the vault several times, each time for a part of the
-// packs.
+// pack, with read_data another of 8 bytes a chunk, and where that would be too much the check goes over the vault
+// several times, each time for a part of the packs.
 #pragma once
 
 #include <atomic>
@@ -71,6 +71,7 @@ struct CheckReport {
                 tree_entries = 0;
   std::uint64_t packs_read = 0, blocks_read = 0, bytes_read = 0, plain_bytes = 0;
   std::uint64_t passes = 1;              // how often the vault was gone over to stay within the memory
+  bool references_left_out = false;      // more chunks than there was room for: not every reference was compared
   std::vector<std::string> not_checked;  // sentences: what this key or these options left out
   bool damaged() const { return damage_total > 0; }
 };

@@ -34,9 +34,13 @@ class ChunkReader {
   Result<BlockHandle> block_uncached(const format::Birth& birth);   // for those who read each block once
   // A hint to the store that this block will be asked for soon. Does not wait for it.
   void announce(const format::Birth& birth);
-  // The same checks for bytes that the caller has fetched itself: `block` is exactly what the pack holds for `birth`. Returns the
-  // plaintext's length; the plaintext itself is dropped.
-  Result<std::uint64_t> verify_block(const format::Birth& birth, ByteSpan block);
+  // The same checks for bytes that the caller has fetched itself: `block` is exactly what the pack holds for `birth`. The plaintext
+  // is dropped.
+  struct Verified {
+    std::vector<format::ChunkEntry> chunks;
+    std::uint64_t plain_bytes = 0;
+  };
+  Result<Verified> verify_block(const format::Birth& birth, ByteSpan block);
   // The bytes of one chunk; `holder` keeps them alive.
   struct Chunk {
     BlockHandle holder;
