@@ -86,7 +86,9 @@ std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const Tim
     }
   }
   for (const std::size_t i : order) {
-    if (rules.within && times[order.front()].seconds - times[i].seconds <= rules.within->count())
+    // Unsigned, because a snapshot may claim any time, and the difference of two may be more than a signed number holds.
+    const auto before_newest = static_cast<std::uint64_t>(times[order.front()].seconds) - static_cast<std::uint64_t>(times[i].seconds);
+    if (rules.within && before_newest <= static_cast<std::uint64_t>(rules.within->count()))
       verdicts[i].reasons.push_back(fmt::format("within {}", render_span(*rules.within)));
     if (!verdicts[i].reasons.empty()) continue;
     verdicts[i].keep = false;

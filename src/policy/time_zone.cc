@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "foundation/encoding.h"
@@ -15,7 +16,11 @@ namespace {
 using std::chrono::seconds;
 
 date::local_seconds of(WallTime wall) { return date::local_seconds(wall.time_since_epoch()); }
-std::chrono::sys_seconds of(Timestamp t) { return std::chrono::sys_seconds(seconds(t.seconds)); }
+// A snapshot may claim any time. What lies beyond the years 1 and 9999 is shown as their first and last second: calendars end not far behind.
+constexpr std::int64_t kFirstSecond = -62'135'596'800, kLastSecond = 253'402'300'799;
+std::chrono::sys_seconds of(Timestamp t) {
+  return std::chrono::sys_seconds(seconds(std::clamp(t.seconds, kFirstSecond, kLastSecond)));
+}
 
 // By how much to go back for what a zone says of a moment or of a wall clock. The tables of zones end with 2037, and the
 // library does not read the rule that goes on from there. Such rules name days of weeks in months: a year that has the
@@ -82,8 +87,7 @@ Result<TimeZone> TimeZone::find(std::string_view name) {
 std::string TimeZone::name() const { return zone_ ? zone_->name() : "UTC"; }
 
 WallTime TimeZone::wall(Timestamp t) const {
-  if (!zone_) return WallTime(seconds(t.seconds));
-  return WallTime(seconds(t.seconds) + info_at(*zone_, t).offset);
+  return WallTime(of(t).time_since_epoch() + (zone_ ? info_at(*zone_, t).offset : seconds(0)));
 }
 
 std::optional<Timestamp> TimeZone::moment(WallTime wall) const {

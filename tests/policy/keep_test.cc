@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 
 #include "support/result.h"
@@ -99,6 +100,17 @@ TEST(Keep, WrongClocksLoseNothing) {
   EXPECT_EQ(kept(rules, times, at("2036-11-23"), TimeZone()), kept(rules, times, at("2026-11-23"), TimeZone()));
   // The clock went back to before all of them.
   EXPECT_EQ(kept(rules, times, at("1970-01-01"), TimeZone()).size(), 3u);
+}
+
+TEST(Keep, TimesBeyondAllCalendars) {
+  constexpr Timestamp kFirst{.seconds = std::numeric_limits<std::int64_t>::min()}, kLast{.seconds = std::numeric_limits<std::int64_t>::max()};
+  EXPECT_EQ(kept({.within = std::chrono::hours(1)}, {kFirst, {}}, {}, shanghai()), std::vector<Timestamp>{{}});
+  EXPECT_EQ(kept({.within = std::chrono::hours(1)}, {kFirst, {}, kLast}, kLast, TimeZone()), std::vector<Timestamp>{kLast});
+  for (const TimeZone& zone : {TimeZone(), shanghai()}) {
+    const auto verdicts = decide_keep({.daily = 9}, std::vector{kFirst, Timestamp{}, kLast}, kLast, zone);
+    for (const KeepVerdict& verdict : verdicts) EXPECT_TRUE(verdict.keep);
+    EXPECT_EQ(verdicts[0].reasons, std::vector<std::string>{"daily 0001-01-01"});
+  }
 }
 
 TEST(Keep, WhateverTheRulesAndTimes) {
