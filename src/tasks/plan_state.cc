@@ -85,18 +85,9 @@ Result<PlanState> read_record(const std::string& directory) {
     if (bytes.error().kind() == ErrorKind::kNotFound) return PlanState{};
     return std::unexpected(bytes.error());
   }
-  try {
-    const Json json = Json::parse(as_text(*bytes));
-    if (json.at("version").get<int>() != kStateVersion) {
-      return fail(ErrorKind::kUnsupported, fmt::format("{}: written by another version of coppice", path));
-    }
-    PlanState state;
-    if (json.contains("last")) state.last = run_of(json.at("last"));
-    if (json.contains("last_good")) state.last_good = run_of(json.at("last_good"));
-    return state;
-  } catch (const std::exception&) {
-    return fail(ErrorKind::kCorrupt, fmt::format("{} is damaged: what it knew of the last runs is lost", path));
-  }
+  auto state = parse_plan_state(as_text(*bytes));
+  if (!state) return std::unexpected(std::move(state).error().within(path));
+  return state;
 }
 
 std::vector<std::string> names_in(const std::string& directory) {
@@ -111,6 +102,26 @@ std::vector<std::string> names_in(const std::string& directory) {
 }  // namespace
 
 std::string_view run_result_name(RunResult result) { return kResultNames[static_cast<std::size_t>(result)]; }
+
+std::string render_plan_state(const PlanState& state) {
+  Json json{{"version", kStateVersion}};
+  if (state.last) json["last"] = json_of(*state.last);
+  if (state.last_good) json["last_good"] = json_of(*state.last_good);
+  return render_json(json) + "\n";
+}
+
+Result<PlanState> parse_plan_state(std::string_view text) {
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("version").get<int>() != kStateVersion) return fail(ErrorKind::kUnsupported, "written by another version of coppice");
+    PlanState state;
+    if (json.contains("last")) state.last = run_of(json.at("last"));
+    if (json.contains("last_good")) state.last_good = run_of(json.at("last_good"));
+    return state;
+  } catch (const std::exception&) {
+    return fail(ErrorKind::kCorrupt, "it is damaged: what it knew of the last runs is lost");
+  }
+}
 
 std::string plan_directory(const std::string& state_directory, const std::string& plan) {
   return state_directory + "/plans/" + plan;
@@ -149,10 +160,7 @@ Result<PlanState> read_plan_state(const std::string& state_directory, const std:
 }
 
 Result<> write_plan_state(const std::string& state_directory, const std::string& plan, const PlanState& state) {
-  Json json{{"version", kStateVersion}};
-  if (state.last) json["last"] = json_of(*state.last);
-  if (state.last_good) json["last_good"] = json_of(*state.last_good);
-  const std::string text = render_json(json) + "\n";
+  const std::string text = render_plan_state(state);
   return platform::write_file_durably(state_path(plan_directory(state_directory, plan)), as_bytes(text));
 }
 

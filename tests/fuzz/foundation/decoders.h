@@ -3,6 +3,7 @@
 
 #include "foundation/check.h"
 #include "foundation/encoding.h"
+#include "foundation/size.h"
 #include "foundation/time.h"
 #include "fuzz/named_decoder.h"
 
@@ -30,6 +31,8 @@ inline bool moment(ByteSpan in) {
   return true;
 }
 
+inline bool size(ByteSpan in) { return parse_size(as_text(in)).has_value(); }
+
 inline bool printable(ByteSpan in) {
   const std::string shown = render_printable(as_text(in));
   CHECK(is_utf8(shown));
@@ -37,6 +40,6 @@ inline bool printable(ByteSpan in) {
   return true;
 }
 
-inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {{"hex", hex}, {"base64", base64}, {"moment", moment}, {"printable", printable}};
+inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {{"hex", hex}, {"base64", base64}, {"moment", moment}, {"size", size}, {"printable", printable}};
 
 }  // namespace coppice::foundation_fuzz

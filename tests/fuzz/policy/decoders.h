@@ -1,5 +1,6 @@
 // Patterns and the paths that they meet: the lines of an exclude file up to the first NUL, then a path. Configurations and
-// calendar events: what is accepted means the same when it is written anew, and a next event is later.
+// calendar events: what is accepted means the same when it is written anew, and a next event is later. Keep rules and times of snapshots: as
+// many numbers as there are bytes for.
 #pragma once
 
 #include <string>
@@ -7,8 +8,10 @@
 #include "foundation/check.h"
 #include "fuzz/named_decoder.h"
 #include "policy/calendar.h"
+#include "policy/keep.h"
 #include "policy/patterns.h"
 #include "policy/plan.h"
+#include "policy/units.h"
 
 namespace coppice::policy::fuzz {
 
@@ -62,7 +65,42 @@ inline bool configuration(ByteSpan in) {
   return true;
 }
 
+inline bool duration(ByteSpan in) {
+  const auto span = parse_duration(as_text(in));
+  if (!span) return false;
+  CHECK(span->count() > 0);
+  return true;
+}
+
+inline bool cron(ByteSpan in) {
+  const auto plans = plans_of_cron(as_text(in));
+  for (const std::string& plan : plans) CHECK(!plan.empty() && plan.find_first_of(" \n") == std::string::npos);
+  return !plans.empty();
+}
+
+// Six counts of a byte each, zone, hours of `within`, now, then a time every eight bytes.
+inline bool keep(ByteSpan in) {
+  constexpr std::size_t kHead = 16;
+  if (in.size() < kHead || in.size() > kHead + 8 * 1000) return false;
+  const auto count = [&](std::size_t at) { return static_cast<unsigned>(in[at]); };
+  KeepRules rules{count(0), count(1), count(2), count(3), count(4), count(5), {}};
+  if (count(7) > 0) rules.within = std::chrono::hours(count(7));
+  static const TimeZone zones[] = {TimeZone(), TimeZone::find("Europe/Berlin").value_or(TimeZone())};
+  const Timestamp now{.seconds = load_le<std::int64_t>(in, 8)};
+  std::vector<Timestamp> times;
+  for (std::size_t at = kHead; at + 8 <= in.size(); at += 8) times.push_back({.seconds = load_le<std::int64_t>(in, at)});
+  const auto verdicts = decide_keep(rules, times, now, zones[count(6) % std::size(zones)]);
+  CHECK(verdicts.size() == times.size());
+  bool any = times.empty();
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    CHECK(!verdicts[i].reasons.empty() && (verdicts[i].keep || times[i] <= now));
+    any |= verdicts[i].keep;
+  }
+  CHECK(any);   // never all of them
+  return true;
+}
+
 inline constexpr coppice::fuzz::NamedDecoder kDecoders[] = {
-    {"patterns", patterns}, {"calendar", calendar}, {"configuration", configuration}};
+    {"patterns", patterns}, {"calendar", calendar}, {"configuration", configuration}, {"duration", duration}, {"cron", cron}, {"keep", keep}};
 
 }  // namespace coppice::policy::fuzz

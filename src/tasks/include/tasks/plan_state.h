@@ -41,10 +41,15 @@ struct RunRecord {
 struct PlanState {
   std::optional<RunRecord> last;
   std::optional<RunRecord> last_good;  // the last that made a snapshot
+  bool operator==(const PlanState&) const = default;
 };
 
 // "the run that began 2026-11-22 08:00:00 CST did not end: it was killed, or the host went down"
 std::string describe_unended(const RunRecord& run, const policy::TimeZone& zone);
+
+// The text of state.json. kCorrupt or kUnsupported for what is none.
+std::string render_plan_state(const PlanState& state);
+Result<PlanState> parse_plan_state(std::string_view text);
 
 std::string plan_directory(const std::string& state_directory, const std::string& plan);
 

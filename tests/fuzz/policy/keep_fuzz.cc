@@ -1,0 +1,3 @@
+#include "decoders.h"
+
+COPPICE_FUZZ_TARGET(coppice::policy::fuzz::keep)
