@@ -233,8 +233,7 @@ void EntryWriter::finish_file(Record& record, platform::Fd fd, Target& target, s
 
 // ---- files in several blocks ----
 
-platform::Fd EntryWriter::open_shared(Record& record) {
-  SharedFile& shared = *record.shared;
+platform::Fd EntryWriter::open_shared(Record& record, SharedFile& shared) {
   if (!enter(record.directory, &record, record.where())) return {};
   Target target = target_of(record);
   struct stat st {};
@@ -267,7 +266,7 @@ int EntryWriter::acquire_shared(Record& record) {
   MutexLock lock(shared.mutex);
   if (record.failed) return -1;
   if (!shared.fd) {
-    shared.fd = open_shared(record);
+    shared.fd = open_shared(record, shared);
     if (!shared.fd) return -1;
     run_.open_files.fetch_add(1, std::memory_order_relaxed);
     if (record.failed) return -1;
@@ -298,7 +297,7 @@ void EntryWriter::finish_shared(Record& record) {
     fd = std::move(shared.fd);
     run_.open_files.fetch_sub(1, std::memory_order_relaxed);
   } else if (!record.failed && !run_.collector.stopped()) {
-    fd = open_shared(record);
+    fd = open_shared(record, shared);
   }
   if (record.action == Action::kCheck) return finish_checked(record, std::move(fd));
   if (fd && enter(record.directory, &record, record.where())) {

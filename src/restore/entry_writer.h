@@ -61,7 +61,7 @@ class EntryWriter {
   bool prepare_size(Record& record, int fd);
   void finish_file(Record& record, platform::Fd fd, Target& target, std::uint64_t shown);
   void finish_shared(Record& record);
-  platform::Fd open_shared(Record& record);
+  platform::Fd open_shared(Record& record, SharedFile& shared) REQUIRES(shared.mutex);
   void finish_checked(Record& record, platform::Fd fd);
   bool is_foreign(const struct stat& st, const Attributes& a) const;
   bool holes_are_zero(Record& record, int fd);
