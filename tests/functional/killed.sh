@@ -72,6 +72,7 @@ for round in $(seq 1 "$rounds"); do
     killed "$takes" "${backup[@]}" "$work/files"
   fi
   [ $((round % 5)) != 0 ] || status 0 "$coppice" check -q
+  [ $((round % 50)) != 0 ] || echo "round $round of $rounds"
   # However fast the machine is just now: about half of them die.
   if [ "$(snapshots)" -gt "$committed" ]; then
     record

@@ -111,6 +111,7 @@ kept() {
   losetup -d "$loop"
   loop=
   rm "$work/image.$tried"
+  [ $((tried % 50)) != 0 ] || echo "$tried of $states states"
 }
 for cut in "${cuts[@]}"; do kept $((cut + 1)) 1; done   # just acknowledged
 while [ "$tried" -lt "$states" ]; do

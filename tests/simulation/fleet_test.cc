@@ -1,5 +1,5 @@
-// Hundreds of seeds of simulation/fleet.h. COPPICE_SEED=n runs one and tells what happened, COPPICE_SOAK=1 runs thousands
-// (COPPICE_SOAK=n: n of them), COPPICE_SEEDS_FROM=n begins elsewhere.
+// Hundreds of seeds of simulation/fleet.h. COPPICE_SEED=n runs one and tells what happened, COPPICE_SOAK=1 runs hundreds of thousands;
+// COPPICE_SEEDS=n runs n of them, COPPICE_SEEDS_FROM=n begins elsewhere, COPPICE_SHARD=i COPPICE_SHARDS=n runs every nth.
 #include "simulation/fleet.h"
 
 #include <gtest/gtest.h>
@@ -8,13 +8,12 @@
 #include <filesystem>
 #include <optional>
 
+#include "support/soak.h"
+
 namespace coppice::simulation {
 namespace {
 
-std::uint64_t number(const char* variable, std::uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
+using testing::number_in;
 
 std::string join(const std::vector<std::string>& lines) {
   std::string all;
@@ -40,16 +39,17 @@ Fleet& fleet() {
 
 TEST(Fleet, LosesNothingWhateverHappens) {
   if (std::getenv("COPPICE_SEED")) {
-    const Outcome outcome = fleet().run(number("COPPICE_SEED", 0));
+    const Outcome outcome = fleet().run(number_in("COPPICE_SEED", 0));
     fmt::print("{}\n", join(outcome.log));
     EXPECT_EQ(join(outcome.wrongs), "");
     return;
   }
-  std::uint64_t seeds = 200;
-  if (std::getenv("COPPICE_SOAK")) seeds = std::max<std::uint64_t>(number("COPPICE_SOAK", 1), 5000);
-  const std::uint64_t first = number("COPPICE_SEEDS_FROM", 0);
+  const std::uint64_t seeds = number_in("COPPICE_SEEDS", testing::soaking() ? 200'000 : 200);
+  const std::uint64_t first = number_in("COPPICE_SEEDS_FROM", 0);
+  const std::uint64_t shards = std::max<std::uint64_t>(number_in("COPPICE_SHARDS", 1), 1), shard = number_in("COPPICE_SHARD", 0) % shards;
+  testing::SoakProgress progress("seeds", (seeds + shards - 1 - shard) / shards);
   Outcome all;
-  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+  for (std::uint64_t seed = first + shard; seed < first + seeds; seed += shards, progress.step()) {
     const Outcome outcome = fleet().run(seed);
     EXPECT_EQ(join(outcome.wrongs), "") << "COPPICE_SEED=" << seed;
     all.steps += outcome.steps;

@@ -16,6 +16,7 @@
 #include "maintenance/check.h"
 #include "restore/restore.h"
 #include "storage/fault_store.h"
+#include "support/soak.h"
 #include "support/temp_directory.h"
 #include "support/test_vault.h"
 
@@ -368,8 +369,9 @@ TEST(Crash, AtEveryStorageOperationLosesNothing) {
 
 TEST(Crash, NoFaultOfTheStoreLosesAnything) {
   if (std::getenv("COPPICE_SEED")) GTEST_SKIP() << "one case was asked for";
-  const std::uint64_t drawn = std::getenv("COPPICE_SOAK") ? 5000 : 48;
-  for (std::uint64_t i = 0; i < drawn; ++i) run_seed(simulation().sweep().size() + i);
+  const std::uint64_t drawn = testing::soaking() ? 5000 : 48;
+  testing::SoakProgress progress("cases", drawn);
+  for (std::uint64_t i = 0; i < drawn; ++i, progress.step()) run_seed(simulation().sweep().size() + i);
 }
 
 TEST(Crash, AStoreThatAcknowledgesBeforeItStoresIsFoundOut) {

@@ -17,6 +17,7 @@
 #include "maintenance/check.h"
 #include "packs/directory.h"
 #include "restore/planted.h"
+#include "support/soak.h"
 #include "support/temp_directory.h"
 
 namespace coppice::testing {
@@ -223,14 +224,16 @@ TEST_F(EveryDamage, IsNamedAndCostsNoMoreThanItTouches) {
   const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : 1;
   const std::size_t total = all.size();
   std::map<std::string, std::size_t> struck;
-  if (!std::getenv("COPPICE_SOAK")) {
+  if (!soaking()) {
     // Every blow to every kind is in the sample, the rest by chance.
     std::ranges::shuffle(all, std::mt19937_64(seed));
     std::map<std::pair<std::string, Blow>, int> taken;
     std::erase_if(all, [&](const Case& c) { return ++taken[{kind_of(c.object), c.blow}] > 4; });
   }
+  SoakProgress progress("cases", all.size());
   for (const Case& c : all) {
     run_case(c, **opened);
+    progress.step();
     ++struck[kind_of(c.object)];
     if (HasFailure()) {
       ADD_FAILURE() << "COPPICE_SEED=" << seed;
