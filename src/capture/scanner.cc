@@ -69,7 +69,7 @@ std::size_t Scan::weight() const {
   return sizeof *this + items.size() * (sizeof(ScanItem) + 32 + kNodeWeight / 4) + children.size() * kNodeWeight + (names ? names->memory_bytes() : 0);
 }
 
-Scanner::Scanner(ScanContext context, unsigned helpers) : context_(context) {
+Scanner::Scanner(ScanContext context, unsigned helpers) : context_(std::move(context)) {
   for (unsigned i = 0; i < helpers; ++i) helpers_.emplace_back([this] { help(); });
 }
 
@@ -273,8 +273,10 @@ ScanPtr Scanner::scan(const ScanNodePtr& node, const platform::Fd* parent_fd) {
     fd = platform::open_at(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     scan->path_only = true;
   }
-  if (!fd) scan->error = why_closed(parent, *node, std::move(fd).error());
-  if (!fd) return scan;
+  if (!fd) {
+    scan->error = why_closed(parent, *node, std::move(fd).error());
+    return scan;
+  }
   scan->fd = std::make_shared<platform::Fd>(std::move(*fd));
   struct statx self;
   if (::statx(scan->fd->get(), "", AT_EMPTY_PATH, kStatxMask, &self) != 0) {

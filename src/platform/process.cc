@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <optional>
@@ -38,7 +39,7 @@ Result<std::string> find_program(const std::string& name, const std::vector<std:
   const std::string path = path_of(environment);
   for (std::size_t at = 0; at <= path.size();) {
     const std::size_t end = std::min(path.find(':', at), path.size());
-    const std::string candidate = path.substr(at, end - at) + "/" + name;
+    std::string candidate = path.substr(at, end - at) + "/" + name;
     // A relative part would mean our working directory: it is passed over.
     if (candidate.front() == '/' && end > at && access(candidate.c_str(), X_OK) == 0) return candidate;
     at = end + 1;
@@ -140,7 +141,7 @@ std::string ProcessOutcome::describe() const {
     case End::kSignalled:
       return fmt::format("was ended by signal {} ({})", status, strsignal(status));
     case End::kTimedOut:
-      return fmt::format("did not end within {:g} s and was stopped", static_cast<double>(took.count() / 100) / 10);
+      return fmt::format("did not end within {:g} s and was stopped", std::floor(static_cast<double>(took.count()) / 100) / 10);
     case End::kCancelled:
       return "was stopped";
   }

@@ -236,7 +236,6 @@ bool PatternList::segment_matches(const Segment& segment, std::string_view compo
     case Segment::Kind::kSuffix:
       return component.ends_with(text);
     case Segment::Kind::kAny:
-      return true;
     case Segment::Kind::kDeep:
       return true;
     case Segment::Kind::kGlob:

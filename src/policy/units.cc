@@ -124,7 +124,7 @@ class Service {
     line("SuccessExitStatus=3");
     line("# A run that is stopped stores what it has in memory; the next one goes on from there.");
     line("TimeoutStopSec=5min");
-    for (const auto& [name, value] : facts_.environment) line("Environment=" + unit_word(name + "=" + value));
+    for (const auto& [name, value] : facts_.environment) line("Environment=" + unit_word(fmt::format("{}={}", name, value)));
     line("Nice=10");
     line("IOSchedulingPriority=7");
     line("UMask=0077");
