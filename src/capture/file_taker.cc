@@ -126,8 +126,10 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
 
 // Takes chunks off the front of what is pending; what is too short to be decided stays, unless this is the end.
 Result<> FileTaker::cut(bool end, Content& content) {
-  for (ByteSpan rest = buffer_.pending(); !rest.empty() && (end || rest.size() >= vault::kCutBytesMax); rest = buffer_.pending()) {
-    const std::size_t n = cutter_.first_chunk(rest);
+  for (ByteSpan rest = buffer_.pending(); !rest.empty(); rest = buffer_.pending()) {
+    const std::size_t n = cutter_.first_chunk(rest, end, search_);
+    if (n == 0) break;
+    search_ = {};
     auto ticket = std::make_shared<vault::ChunkTicket>();
     content.parts.push_back({.ticket = ticket, .offset = 0, .length = n});
     TRY(writer_.put_data(buffer_.take(n), std::move(ticket)));
@@ -143,6 +145,7 @@ void FileTaker::count_read(std::size_t bytes) {
 
 Result<std::uint64_t> FileTaker::read_extents(FileReader& reader, Content& content) {
   buffer_.drop_pending();   // of a file that was given up
+  search_ = {};
   for (;;) {
     const Extent extent = TRY(reader.next_extent());
     if (extent.length == 0) break;

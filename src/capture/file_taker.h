@@ -64,6 +64,7 @@ class FileTaker {
   BackupProgress& progress_;
   const CancelToken& cancel_;
   CutBuffer buffer_;
+  vault::Cutter::Search search_;   // of the chunk that is pending in it
   Bytes group_;
   vault::ChunkTicketPtr group_ticket_;
   // Hard links: content is read at the first name and remembered until the last; forgetting, the oldest first, costs reading again.

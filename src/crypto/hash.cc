@@ -1,7 +1,11 @@
 // SHA-256 and the checksum. One-shot hashes run in a context that belongs to the thread, so that none is allocated per call.
 #include "crypto/hash.h"
 
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>   // the library's own choice of instructions, by the processor
+#else
 #include <xxhash.h>
+#endif
 
 #include "openssl_internal.h"
 

@@ -46,15 +46,23 @@ std::size_t Cutter::find_cut(const unsigned char* p, std::size_t from, std::size
   return kNoCut;
 }
 
-std::size_t Cutter::first_chunk(ByteSpan data) const {
-  const std::size_t end = std::min<std::size_t>(data.size(), kCutBytesMax);
-  if (end <= kCutBytesMin) return end;
-  const std::size_t mean = std::min<std::size_t>(end, kCutBytesMean);
+std::size_t Cutter::first_chunk(ByteSpan data, bool last, Search& search) const {
+  const std::size_t end = std::min<std::size_t>(data.size(), kCutBytesMax), mean = std::min<std::size_t>(end, kCutBytesMean);
   const auto* p = reinterpret_cast<const unsigned char*>(data.data());
-  std::uint64_t hash = 0;
-  std::size_t cut = find_cut(p, kCutBytesMin, mean, kMaskBeforeMean, hash);
-  if (cut == kNoCut) cut = find_cut(p, mean, end, kMaskAfterMean, hash);
-  return cut == kNoCut ? end : cut;
+  std::size_t cut = kNoCut;
+  if (end > kCutBytesMin) {
+    search.at = std::max<std::size_t>(search.at, kCutBytesMin);
+    if (search.at < mean) {
+      cut = find_cut(p, search.at, mean, kMaskBeforeMean, search.hash);
+      search.at = mean;
+    }
+    if (cut == kNoCut) {
+      cut = find_cut(p, search.at, end, kMaskAfterMean, search.hash);
+      search.at = end;
+    }
+  }
+  if (cut != kNoCut) return cut;
+  return last || end == kCutBytesMax ? end : 0;
 }
 
 bool Cutter::group_ends_after(ByteSpan file, std::size_t group_bytes) const {

@@ -65,6 +65,11 @@ TEST(Cutter, CutsWhereTheDefinitionSays) {
     const ByteSpan rest = as_bytes(text).subspan(at, std::min<std::size_t>(text.size() - at, vault::kCutBytesMax - odd % 7));
     const std::size_t n = cutter.first_chunk(rest);
     ASSERT_EQ(n, defined(rest)) << at;
+    // The same when the bytes come piece by piece.
+    vault::Cutter::Search search;
+    std::size_t have = 1 + odd * 77777 % vault::kCutBytesMean, found = 0;
+    while ((found = cutter.first_chunk(rest.first(std::min(have, rest.size())), have >= rest.size(), search)) == 0) have += 100003 * (odd % 5 + 1);
+    ASSERT_EQ(found, n) << at;
     at += n;
   }
 }

@@ -18,8 +18,18 @@ inline constexpr std::uint32_t kGroupBytesMin = 128u << 10, kGroupBytesMax = 1u 
 class Cutter {
  public:
   explicit Cutter(ByteSpan key);        // 32 bytes
-  // Length of the first chunk of `data`. When `data` is shorter than kCutBytesMax and more of the file will follow, call again with more.
-  std::size_t first_chunk(ByteSpan data) const;
+  // Where the search for a chunk's end stands, when more bytes are needed to find it.
+  struct Search {
+    std::size_t at = 0;
+    std::uint64_t hash = 0;
+  };
+  // Length of the first chunk of `data`; 0: its end is further on, call again with the same bytes and more. `last`: the file ends with
+  // `data`. `search` is new for each chunk.
+  std::size_t first_chunk(ByteSpan data, bool last, Search& search) const;
+  std::size_t first_chunk(ByteSpan data) const {   // of a file that ends here
+    Search search;
+    return first_chunk(data, true, search);
+  }
   // Whether a group ends after a file with these bytes, `group_bytes` being the group's size with it.
   bool group_ends_after(ByteSpan file, std::size_t group_bytes) const;
 
