@@ -22,7 +22,9 @@ struct KeyFlags {
 constexpr std::string_view kOwnerHint =
     "give the owner's passphrase (--passphrase-file, or on the terminal), or --recovery-sheet";
 
-std::string_view denied_hint(const Error& error) {
+// What to do when the key is not the owner's, or nothing can be written; `otherwise`: what to do about anything else.
+std::string_view changing_hint(const Error& error, std::string_view otherwise = "") {
+  if (error.kind() != ErrorKind::kDenied) return otherwise;
   const std::string_view unwritable = tasks::unwritable_hint(error);
   return unwritable.empty() ? kOwnerHint : unwritable;
 }
@@ -110,7 +112,7 @@ int run_add(const Common& common, const KeyFlags& flags, const CLI::App* command
   auto added = tasks::add_member(*opened->vault, std::move(*member), cost);
   if (!added)
     return report(common, added.error().within(fmt::format("adding the key '{}'", render_printable(flags.name))),
-                  added.error().kind() == ErrorKind::kDenied ? denied_hint(added.error()) : "");
+                  changing_hint(added.error()));
   if (common.json) {
     Json json = describe_member(*added);
     if (!flags.key_file_out.empty()) put_path(json, "key_file", flags.key_file_out);
@@ -155,7 +157,7 @@ int run_remove(const Common& common, const KeyFlags& flags) {
   auto removed = tasks::remove_member(*opened->vault, flags.name);
   if (!removed)
     return report(common, removed.error(),
-                  removed.error().kind() == ErrorKind::kDenied ? denied_hint(removed.error()) : "'coppice key list' shows who is there");
+                  changing_hint(removed.error(), "'coppice key list' shows who is there"));
   if (common.json) {
     emit(describe_member(*removed));
   } else if (!common.quiet) {
@@ -174,7 +176,7 @@ int run_rotate(const Common& common) {
   if (!opened) return report_opening(common, opened.error());
   auto rotation = tasks::rotate_epoch(*opened->vault);
   if (!rotation)
-    return report(common, rotation.error(), rotation.error().kind() == ErrorKind::kDenied ? denied_hint(rotation.error()) : "");
+    return report(common, rotation.error(), changing_hint(rotation.error()));
   if (common.json) {
     emit({{"type", "rotation"},
           {"epoch", rotation->epoch},

@@ -171,8 +171,7 @@ class TreeWalk {
     frame.bad_chunks.clear();
     const Mask& mask = frame.groups[frame.group].mask;
     for (std::size_t i = 0; i < refers_to.size(); ++i) {
-      auto bad = look_up(refers_to[i], mask);
-      if (!bad) bad = compare(page, refers_to[i], mask);
+      const auto bad = judge(page, refers_to[i], mask);
       if (!bad) continue;
       frame.bad_chunks.resize(refers_to.size());
       frame.bad_chunks[i] = bad;
@@ -204,11 +203,8 @@ class TreeWalk {
       const auto read = [&]() -> Result<> {
         const auto chunk = TRY(run_.reader->chunk(ref));
         const format::ExtentPage page = TRY(format::decode_extent_page(chunk.bytes));
-        for (const ChunkRef& data : page.chunks) {
-          auto bad = look_up(data, mask);
-          if (!bad) bad = compare(ref, data, mask);
-          if (bad) tell_file(*bad, mask);
-        }
+        for (const ChunkRef& data : page.chunks)
+          if (const auto bad = judge(ref, data, mask)) tell_file(*bad, mask);
         for (const format::Slice& slice : page.slices) bytes += slice.length;
         return {};
       };
@@ -241,6 +237,12 @@ class TreeWalk {
     }
     if (!any_bad_) return std::nullopt;
     return run_.findings.of(ref.birth);
+  }
+
+  // The finding about a chunk that `page` names: by the lists and packs, then by what its block held.
+  std::optional<Findings::Id> judge(const ChunkRef& page, const ChunkRef& ref, const Mask& mask) {
+    if (const auto bad = look_up(ref, mask)) return bad;
+    return compare(page, ref, mask);
   }
 
   // What `page` says of a chunk against what its block held when it was read. The finding when it is something else.

@@ -4,17 +4,13 @@
 
 #include <algorithm>
 
+#include "policy/paths.h"
+
 namespace coppice::policy {
 
 namespace {
 constexpr std::string_view kCronPlans = "# plans: ";
 
-// `inner` is `outer`, or lies in it.
-bool lies_in(std::string_view inner, std::string_view outer) {
-  while (outer.size() > 1 && outer.back() == '/') outer.remove_suffix(1);
-  if (outer == "/") return true;
-  return inner.starts_with(outer) && (inner.size() == outer.size() || inner[outer.size()] == '/');
-}
 bool touch(std::string_view a, std::string_view b) { return lies_in(a, b) || lies_in(b, a); }
 
 bool is_plain(unsigned char c) {

@@ -27,10 +27,9 @@ Runner::~Runner() {
 
 std::unique_ptr<Window> Runner::submit(std::unique_ptr<Window> window) {
   window->seal(edge_);
-  for (std::size_t i = 0; i < kAnnounced; ++i) {   // where the threads begin
-    announce(*window, i);
-    announce(*window, window->groups.size() - 1 - i);
-  }
+  const std::size_t groups = window->groups.size();
+  for (std::size_t i = 0; i < groups; ++i)   // where the threads begin
+    if (i < kAnnounced || i + kAnnounced >= groups) announce(*window, i);
   wait_done();
   take_late_links(*window);
   MutexLock lock(mutex_);
@@ -95,7 +94,7 @@ void Runner::work(bool from_the_end) {
   for (;;) {
     Window* window = nullptr;
     Phase phase;
-    std::size_t job;
+    std::size_t job, ahead;
     {
       MutexLock lock(mutex_);
       while (!closing_ && !jobs_left()) {
@@ -117,9 +116,11 @@ void Runner::work(bool from_the_end) {
       window = window_.get();
       phase = phase_;
       job = from_the_end ? --end_job_ : first_job_++;
+      ahead = from_the_end ? job - kAnnounced : job + kAnnounced;
+      if (ahead < first_job_ || ahead >= end_job_) ahead = job;   // the other threads' already
       ++busy_;
     }
-    if (phase == Phase::kBlocks) announce(*window, from_the_end ? job - kAnnounced : job + kAnnounced);
+    if (phase == Phase::kBlocks && ahead != job) announce(*window, ahead);
     do_job(writer, *window, phase, job);
     MutexLock lock(mutex_);
     if (--busy_ == 0 && phase_ != Phase::kDone && !jobs_left()) advance();

@@ -24,6 +24,16 @@ void add_to(KeepGroup& group, const vault::Snapshot& snapshot, const std::vector
   group.snapshots.push_back(&snapshot);
 }
 
+template <class Key>
+std::vector<KeepGroup> decide_all(std::map<Key, KeepGroup> by_key, const policy::KeepRules& rules, Timestamp now, const policy::TimeZone& zone) {
+  std::vector<KeepGroup> groups;
+  for (auto& [_, group] : by_key) {
+    decide(group, rules, now, zone);
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
 std::string render_duration(std::chrono::seconds duration) {
   const auto seconds = duration.count();
   for (const auto& [unit, letter] : {std::pair(86400, 'd'), std::pair(3600, 'h'), std::pair(60, 'm')})
@@ -44,12 +54,7 @@ std::vector<KeepGroup> decide_groups(const std::vector<const vault::Snapshot*>& 
   std::map<std::tuple<std::string, std::vector<std::string>, format::MemberId>, KeepGroup> by_source;
   for (const auto* snapshot : snapshots)
     add_to(by_source[{snapshot->body->host, snapshot->body->sources, snapshot->signer}], *snapshot, snapshot->body->sources);
-  std::vector<KeepGroup> groups;
-  for (auto& [_, group] : by_source) {
-    decide(group, rules, now, zone);
-    groups.push_back(std::move(group));
-  }
-  return groups;
+  return decide_all(std::move(by_source), rules, now, zone);
 }
 
 std::string plan_tag(const std::string& plan) { return "plan:" + plan; }
@@ -65,12 +70,7 @@ Result<std::vector<KeepGroup>> decide_plan(const vault::SnapshotList& list, cons
   const auto snapshots = TRY(of_plan(list, plan, host));
   std::map<format::MemberId, KeepGroup> by_signer;
   for (const auto* snapshot : snapshots) add_to(by_signer[snapshot->signer], *snapshot, plan.sources);
-  std::vector<KeepGroup> groups;
-  for (auto& [_, group] : by_signer) {
-    decide(group, plan.keep, now, plan.timezone);
-    groups.push_back(std::move(group));
-  }
-  return groups;
+  return decide_all(std::move(by_signer), plan.keep, now, plan.timezone);
 }
 
 Result<KeepGroup> decide_plan_of(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host,

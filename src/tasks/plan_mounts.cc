@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <string_view>
+
+#include "policy/paths.h"
 
 namespace coppice::tasks {
 
@@ -25,10 +26,6 @@ std::string resolved(const std::filesystem::path& path) {
   const auto way = std::filesystem::weakly_canonical(path.parent_path(), error);
   if (error) return path;
   return path.has_filename() ? way / path.filename() : way;
-}
-
-bool lies_in(std::string_view path, std::string_view directory) {
-  return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 }  // namespace
 
@@ -51,7 +48,7 @@ std::vector<std::string> unmounted_of(const std::vector<std::string>& known, con
   for (const std::string& point : known) {
     const auto device = device_of(point);
     const bool wanted = std::any_of(sources.begin(), sources.end(), [&](const auto& source) {
-      return lies_in(source, point) || lies_in(resolved(source), point);
+      return policy::lies_in(source, point) || policy::lies_in(resolved(source), point);
     });
     if (wanted && device && device == device_of(above(point))) unmounted.push_back(point);
   }

@@ -93,11 +93,6 @@ class BlockPacker {
   // Returns the pack that this closed, if it is complete.
   OpenPackPtr begin_block(Lane& lane, format::PackKind kind) REQUIRES(mutex_);
 
-  const Vault& vault_;
-  const SessionSecret secret_;
-  const crypto::Suite suite_;
-  const format::SessionId session_;
-  ChunkIndex& index_;
   // A block is full when it has this much plaintext. A larger one compresses better, a smaller one is less to open for one small thing.
   std::uint32_t block_target(format::PackKind kind) const { return kind == format::PackKind::kTree ? kTreeBlockBytes : limits_.data_block_bytes; }
   // What a pack that closes at `limit` may come to, if none of its blocks shrinks: memory that is set aside and as a rule never touched.
@@ -105,6 +100,11 @@ class BlockPacker {
     return limit / block_target(kind) * (format::kBlockHeaderBytes + format::kBlockSealedBytesMax) + format::kPackDirectoryBytesMax;
   }
 
+  const Vault& vault_;
+  const SessionSecret secret_;
+  const crypto::Suite suite_;
+  const format::SessionId session_;
+  ChunkIndex& index_;
   const PackerLimits limits_;
   WriterStats& stats_;
   Mutex mutex_;
