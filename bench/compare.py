@@ -278,7 +278,7 @@ class FreshFileSystem:
         if os.geteuid() == 0:
             with open(self.image, "w") as f:
                 f.truncate(self.bytes)
-            sh("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", self.image)
+            sh("mkfs.ext4", "-q", "-F", "-i", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", self.image)
             self.device = subprocess.run(["losetup", "-f", "--show", "--direct-io=on", self.image], check=True, capture_output=True, text=True).stdout.strip()
             try:
                 sh("mount", self.device, self.folder)

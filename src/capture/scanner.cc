@@ -229,6 +229,8 @@ void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string_view name
   if (scan.old_front && scan.old_front->name == item.name) {
     compare(item, *scan.old_front);
     if (item.child) item.child->old_record = scan.old_entries->child_record();
+    if (context_.tell_unmounted && item.child && (scan.old_front->marks & ~item.marks & format::kMarkMountPoint))
+      scan.problems.push_back({item.name, "a file system was mounted here at the last backup, and none is now"});
   }
   if (context_.progress && S_ISREG(item.status.stx_mode)) {
     context_.progress->files_found.fetch_add(1, std::memory_order_relaxed);

@@ -125,6 +125,7 @@ struct ScanContext {
   BackupProgress* progress = nullptr;
   ReadAhead* read_ahead = nullptr;        // null: nothing will be read
   bool name_left_out = false;             // a dry run tells what is left out, name by name
+  bool tell_unmounted = true;             // a mount point of the state that is none now is a problem
   std::string spill_directory;            // where the names of huge directories may go
   std::size_t ahead_max = 64;             // directories scanned ahead; each holds a descriptor
 };

@@ -338,7 +338,7 @@ void Sequencer::fill_root_entry(const Scan& scan, bool whole) {
 
 Result<> Sequencer::walk(const SourceTree& sources, SourceState& state) {
   read_ahead_.emplace();
-  ScanContext context{.selection = selection_, .state = state.old(), .progress = &progress_, .read_ahead = writer_ ? &*read_ahead_ : nullptr, .name_left_out = options_.dry_run && options_.on_left_out};
+  ScanContext context{.selection = selection_, .state = state.old(), .progress = &progress_, .read_ahead = writer_ ? &*read_ahead_ : nullptr, .name_left_out = options_.dry_run && options_.on_left_out, .tell_unmounted = options_.tell_unmounted};
   if (state.head()) context.base_started = state.head()->started;
   context.spill_directory = vault_.state_directory();
   context.ahead_max = std::min<std::size_t>(64, open_max_);

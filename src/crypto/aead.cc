@@ -105,6 +105,12 @@ EVP_CIPHER_CTX* start(void* contexts, Direction direction, Suite suite, ByteSpan
   return context;
 }
 
+// What was decrypted before the tag was known goes away: nobody may act on it.
+Result<> not_authentic(MutableByteSpan plaintext) {
+  wipe(plaintext);
+  return fail(ErrorKind::kUnauthentic, "authentication tag does not fit");
+}
+
 }  // namespace
 
 Suite preferred_suite() {
@@ -151,9 +157,7 @@ Result<> Aead::open(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associat
   std::memcpy(tag.data(), sealed.data() + plaintext.size(), tag.size());
   std::array<std::byte, kAeadTagBytes> expected;
   if (pass_in_vectors(Direction::kOpen, suite, key, nonce, associated, {sealed.first(plaintext.size())}, plaintext.data(), expected)) {
-    if (equal_constant_time(expected, tag)) return {};
-    wipe(plaintext);   // as below
-    return fail(ErrorKind::kUnauthentic, "authentication tag does not fit");
+    return equal_constant_time(expected, tag) ? Result<>() : not_authentic(plaintext);
   }
   EVP_CIPHER_CTX* context = start(context_, Direction::kOpen, suite, key, nonce, associated);
   CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kAeadTagBytes, tag.data()) == 1);
@@ -165,11 +169,7 @@ Result<> Aead::open(Suite suite, ByteSpan key, ByteSpan nonce, ByteSpan associat
   }
   std::array<unsigned char, kAeadTagBytes> tail;
   authentic = authentic && EVP_CipherFinal_ex(context, tail.data(), &written) == 1;
-  if (!authentic) {
-    wipe(plaintext);  // it was decrypted before the tag was known: nobody may act on it
-    return fail(ErrorKind::kUnauthentic, "authentication tag does not fit");
-  }
-  return {};
+  return authentic ? Result<>() : not_authentic(plaintext);
 }
 
 }  // namespace coppice::crypto

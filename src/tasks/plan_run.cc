@@ -224,6 +224,7 @@ Result<> Run::back_up_into(OpenedVault& opened, capture::BackupProgress& progres
   report_.vault = opened.location;
   for (const auto& what : opened.vault->notices()) notice(what);
   capture::BackupOptions options = plan_backup_options(plan_, request_.program);
+  options.tell_unmounted = !request_.accept_unmounted;
   TRY(prepare_backup(opened, request_.memory_bytes, options));
   options.on_warning = [this](const capture::BackupWarning& warning) { warn(warning); };
   options.on_notice = [this](const std::string& what) { notice(what); };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "foundation/encoding.h"
+#include "policy/paths.h"
 #include "tasks/places.h"
 
 namespace coppice::tasks {
@@ -16,9 +17,9 @@ bool contains(const std::vector<std::string>& all, const std::string& one) {
 
 // Whether a snapshot of `source` holds what a person calls `path`. A stream's source is a bare name.
 bool holds(std::string_view source, const std::string& path) {
-  if (source == path || source == "/") return true;
+  if (source == path) return true;
   const auto clean = absolute_path(path);
-  return clean && clean->starts_with(source) && (clean->size() == source.size() || (*clean)[source.size()] == '/');
+  return clean && policy::lies_in(*clean, source);
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view between) {

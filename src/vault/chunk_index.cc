@@ -90,7 +90,7 @@ std::optional<format::IndexEntry> ChunkIndex::find(const Prefix& prefix, std::ui
     if (!found)
       drop_run(run, found.error());
     else if (*found && (*found)->length == length && !is_lost(**found))
-      return **found;
+      return *found;
   }
   return std::nullopt;
 }

@@ -116,7 +116,7 @@ std::string Snapshot::id() const { return render_hex(commit_hash); }
 std::string Snapshot::short_id() const { return render_hex(ByteSpan(commit_hash).first(6)); }
 
 Result<std::unique_ptr<Vault>> Vault::open(storage::ObjectStore& store, keys::KeyBundle bundle,
-                                           std::string state_directory, const platform::Clock& clock,
+                                           const std::string& state_directory, const platform::Clock& clock,
                                            platform::Entropy& entropy) {
   std::unique_ptr<Vault> vault(new Vault(store, std::move(bundle), clock, entropy));
   TRY(vault->load_description());

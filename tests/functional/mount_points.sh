@@ -64,3 +64,9 @@ status 0 "$coppice" backup -q "$tree/real"
 status 1 "$coppice" restore "latest:$tree/real" --to "$work/small"
 says "the target is full: $work/small/large"
 umount "$work/small"
+
+# What was mounted at the last backup and is not now is told, once.
+umount "$tree/mounted"
+status 3 "$coppice" backup "$tree"
+says "$tree/mounted: a file system was mounted here at the last backup, and none is now"
+status 0 "$coppice" backup "$tree"

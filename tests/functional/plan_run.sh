@@ -61,11 +61,12 @@ status 3 run
 says "; 1 warning$"
 
 # A hook that takes too long is stopped, with what it started.
-hook before <<< "sleep 987654 & sleep 987654"
+readonly nap=$((10000000 + $$))   # seconds that no other process sleeps
+hook before <<< "sleep $nap & sleep $nap"
 configure "before = [{ argv = [\"$hooks/before\"], timeout = \"1s\" }]"
 status 1 run
 says "did not end within 1 s and was stopped"
-! pgrep -f 'sleep 987654' > /dev/null || die "what the hook started is still there"
+! pgrep -f "sleep $nap" > /dev/null || die "what the hook started is still there"
 
 # Never two at once: the second says who runs, and since when. SIGTERM ends the first in order.
 hook before <<< "touch '$work/started'; sleep 60"

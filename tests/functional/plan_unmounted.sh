@@ -13,6 +13,7 @@ cat > "$COPPICE_CONFIG_DIR/coppice.toml" <<TOML
 vault = "$COPPICE_VAULT"
 [plan.data]
 sources = ["$work/link/files", "$work/other"]
+log = "$work/data.log"
 keep = { last = 1 }
 TOML
 mount -t tmpfs tmpfs "$work/disk"

@@ -31,6 +31,7 @@ struct BackupOptions {
   std::string host;                        // default: host_name()
   std::vector<std::string> tags;
   std::string program;                     // "coppice 0.1.0"
+  bool tell_unmounted = true;              // a directory where a file system was mounted at the last run, and none is now, is a warning
   bool dry_run = false;                    // scan and compare, read nothing, store nothing
   bool force = false;                      // ignore the source state: read everything again
   vault::WriterOptions writer;

@@ -55,7 +55,7 @@ class Vault {
  public:
   // `store` must outlive the vault. `state_directory`: host-local, 0700, made when missing; empty: nothing is remembered. One that cannot
   // be made, read or written is no reason not to read the vault: notices() says so, and only a backup refuses (state_status()).
-  static Result<std::unique_ptr<Vault>> open(storage::ObjectStore& store, keys::KeyBundle bundle, std::string state_directory,
+  static Result<std::unique_ptr<Vault>> open(storage::ObjectStore& store, keys::KeyBundle bundle, const std::string& state_directory,
                                              const platform::Clock& clock, platform::Entropy& entropy);
 
   const format::VaultId& id() const { return description_.id; }
