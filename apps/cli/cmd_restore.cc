@@ -64,8 +64,8 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
     return emit(line);
   }
   std::string line =
-      fmt::format("{} {}: {} files, {}", flags.dry_run ? "dry run: would restore" : "restored",
-                  chosen.snapshot.short_id(), tasks::render_count(report.files), tasks::render_size(report.bytes));
+      fmt::format("{} {}: {}, {}", flags.dry_run ? "dry run: would restore" : "restored",
+                  chosen.snapshot.short_id(), tasks::render_files(report.files), tasks::render_size(report.bytes));
   if (report.skipped > 0) line += fmt::format("; {} were right already", tasks::render_count(report.skipped));
   if (flags.verify && !flags.dry_run) line += fmt::format("; {} verified", tasks::render_count(report.verified));
   if (report.failed > 0) line += fmt::format("; {} FAILED", tasks::render_count(report.failed));

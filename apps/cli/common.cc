@@ -235,7 +235,7 @@ int report(const Common& common, const Error& error, std::string_view next_step)
 int usage(const CLI::App* command, std::string_view what, bool json) {
   std::string path;
   for (const CLI::App* at = command; at; at = at->get_parent())
-    path = path.empty() ? at->get_name() : at->get_name() + " " + path;
+    path.insert(0, path.empty() ? at->get_name() : at->get_name() + " ");
   const std::string message = trimmed(std::string(what)),
                     next_step = fmt::format("'{} --help' shows how it is used", path);
   const CLI::Option* option = command->get_option_no_throw("--json");

@@ -104,7 +104,7 @@ class TreeWalk {
     std::vector<Group> groups;
     std::size_t end = frame.child;
     while (end < frame.children.size() && frame.children[end].name == name)
-      groups.push_back(std::move(frame.children[end++].group));
+      groups.push_back(frame.children[end++].group);
     frame.child = end;
     held_.go_below(frames_.size() - 1, frame.cursor ? frame.cursor->held_bytes() : 0,
                    [this](std::size_t depth) { frames_[depth].cursor->let_go(vault::DirectoryCursor::Resume::kNextEntry); });

@@ -1,5 +1,8 @@
 #include "collector.h"
 
+#include <sys/statvfs.h>
+
+#include <cerrno>
 #include <utility>
 
 namespace coppice::restore {
@@ -54,7 +57,9 @@ void Collector::stop(Error error) {
 }
 
 void Collector::stop_full(const Where& where, int error) {
-  stop(errno_error(error, "the target is full: " + where.below(target_)));
+  struct statvfs space {};
+  const bool out_of_inodes = error == ENOSPC && ::statvfs(target_.c_str(), &space) == 0 && space.f_files > 0 && space.f_favail == 0;
+  stop(errno_error(error, (out_of_inodes ? "the target holds as many files as its file system can (df -i): " : "the target is full: ") + where.below(target_)));
 }
 
 Result<RestoreReport> Collector::take() {

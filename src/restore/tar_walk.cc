@@ -40,12 +40,12 @@ Result<> TarWalk::directory(const std::optional<format::Entry>& self, const std:
     }
     format::Entry child = std::move(frame.children[frame.next++]);
     join(child.name);
-    auto below = child.child;
+    const auto below = child.child;
     const std::uint32_t mount = child.marks & format::kMarkMountPoint ? ++mounts_ : frame.mount;
     TRY(push(StreamEntry{.path = path_, .entry = std::move(child)}));
     if (stack_.size() > format::kTreeDepthMax)
       return fail(ErrorKind::kCorrupt, "the tree is deeper than a snapshot may be");
-    Frame next{.node = std::move(below), .path_bytes = path_.size(), .mount = mount};
+    Frame next{.node = below, .path_bytes = path_.size(), .mount = mount};
     stack_.push_back(std::move(next));
   }
   return {};

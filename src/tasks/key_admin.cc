@@ -137,7 +137,7 @@ Result<format::Member> add_member(const vault::Vault& vault, NewMember request, 
     key_file = std::get<NewMember::ByKeyFile>(request.by).path;
     key_text = keys::render_key_file(made.file);
   }
-  const format::Member member = keys::describe_member(bundle, slot, request.name, vault.clock().now());
+  format::Member member = keys::describe_member(bundle, slot, request.name, vault.clock().now());
   auto next =
       TRY(keys::with_member_added(owner.roster, owner.mark, member));  // before anything is written: names and rules
   if (!key_file.empty()) TRY(write_new_secret_file(key_file, key_text.view()));
@@ -156,7 +156,7 @@ Result<format::Member> remove_member(const vault::Vault& vault, std::string_view
   Owner owner = TRY(Owner::of(vault));
   const format::Member* found = keys::find_living(owner.roster, name);
   if (!found) return fail(ErrorKind::kNotFound, fmt::format("no key in use is named '{}'", render_printable(name)));
-  const format::Member member = *found;
+  format::Member member = *found;
   const format::SessionId from = TRY(next_session(vault.store()));
   auto next = TRY(keys::with_member_revoked(owner.roster, owner.mark, member.id, from));
   TRY(owner.publish(std::move(next)));

@@ -86,7 +86,7 @@ Result<std::string> look_at_program(const std::string& name, const std::string& 
   }
   for (std::size_t at = 0; at <= search_path.size();) {
     const std::size_t end = std::min(search_path.find(':', at), search_path.size());
-    const std::string path = fmt::format("{}/{}", search_path.substr(at, end - at), name);
+    std::string path = fmt::format("{}/{}", search_path.substr(at, end - at), name);
     if (is_program(path)) return path;
     at = end + 1;
   }

@@ -170,7 +170,7 @@ Result<std::string> keep_report(const std::string& state_directory, const std::s
   TRY(platform::make_directories(directory, 0700));
   std::string name = render_utc(started);  // 2026-11-22T08:00:00Z
   name.insert(name.size() - 1, fmt::format(".{:03}", started.nanoseconds / 1'000'000));
-  const std::string path = directory + "/" + name + ".json";
+  std::string path = directory + "/" + name + ".json";
   TRY(platform::write_file_durably(path, as_bytes(json)));
   const auto names = names_in(directory);
   for (std::size_t i = 0; i + kReportsKept < names.size(); ++i) unlink((directory + "/" + names[i]).c_str());

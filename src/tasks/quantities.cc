@@ -12,6 +12,8 @@ std::string render_count(std::uint64_t n) {
   return digits;
 }
 
+std::string render_files(std::uint64_t n) { return render_count(n) + (n == 1 ? " file" : " files"); }
+
 std::string render_seconds(double seconds) {
   if (seconds < 0) seconds = 0;
   if (seconds < 0.995) return fmt::format("{:.2f} s", seconds);

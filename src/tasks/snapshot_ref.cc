@@ -157,11 +157,9 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
   const auto chosen = TRY(filter_snapshots(list, filter));
   const vault::Snapshot* best = nullptr;
   for (const auto* snapshot : chosen) {
-    if (ref.kind == SnapshotRef::Kind::kLatest) {
-      best = snapshot;
-    } else if (snapshot_time(*snapshot) < ref.before && (!best || snapshot_time(*best) <= snapshot_time(*snapshot))) {
-      best = snapshot;
-    }
+    const bool is_newer = ref.kind == SnapshotRef::Kind::kLatest ||
+                          (snapshot_time(*snapshot) < ref.before && (!best || snapshot_time(*best) <= snapshot_time(*snapshot)));
+    if (is_newer) best = snapshot;
   }
   if (best && filter.signers.empty() && is_in_anothers_name(*best, list)) {
     const std::string host = render_printable(best->body->host), signer = render_printable(best->signer_name);

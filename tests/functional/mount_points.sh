@@ -64,6 +64,10 @@ status 0 "$coppice" backup -q "$tree/real"
 status 1 "$coppice" restore "latest:$tree/real" --to "$work/small"
 says "the target is full: $work/small/large"
 umount "$work/small"
+mount -t tmpfs -o nr_inodes=2 none "$work/small"
+status 1 "$coppice" restore "latest:$tree/real" --to "$work/small"
+says "the target holds as many files as its file system can (df -i): $work/small/"
+umount "$work/small"
 
 # What was mounted at the last backup and is not now is told, once.
 umount "$tree/mounted"

@@ -28,7 +28,7 @@ hook before <<< 'echo "frozen $COPPICE_PLAN"'
 hook after <<< "env > '$work/after-env'"
 configure "before = [[\"$hooks/before\"]]" "after = [[\"$hooks/after\"]]" 'keep = { last = 2 }' 'tags = ["nightly"]' 'timezone = "Asia/Shanghai"'
 COPPICE_PASSPHRASE_FILE="$work/passphrase" status 0 run
-says "^plan data: snapshot [0-9a-f]*: 1 files, 8 B; 1 new, added .* kept, 0 forgotten$"
+says "^plan data: snapshot [0-9a-f]*: 1 file, 8 B; 1 new, added .* kept, 0 forgotten$"
 [ "$(wc -l < "$work/out")" = 1 ] || die "more than the one line: $(cat "$work/out")"
 [ "$(snapshots)" = 1 ] || die "no snapshot with the plan's tag"
 grep -q '^COPPICE_RESULT=good$' "$work/after-env" || die "the after-hook was not told the result"

@@ -19,7 +19,7 @@ status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --dry-run
 says "0 files, 0 B; 6 were right already"
 rm "$work/back/b"
 status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --dry-run
-says "1 files, 2 B; 5 were right already"
+says "1 file, 2 B; 5 were right already"
 [ ! -e "$work/back/b" ] || die "a dry run made a file"
 status 0 "$coppice" restore "latest:$work/tree" --to "$work/back"
 status 0 "$coppice" restore "latest:$work/tree" --to "$work/nowhere" --dry-run

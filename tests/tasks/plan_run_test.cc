@@ -104,7 +104,7 @@ TEST_F(PlanRun, AGoodRunIsMadeRecordedLoggedAndReported) {
   plan_.timezone = *policy::TimeZone::find("Asia/Shanghai");
   const PlanRunReport report = run();
   EXPECT_EQ(report.result, RunResult::kGood) << report.message;
-  EXPECT_THAT(report.message, HasSubstr("1 files, 7 B; 1 new"));
+  EXPECT_THAT(report.message, HasSubstr("1 file, 7 B; 1 new"));
   const auto made = snapshots();
   ASSERT_EQ(made.size(), 1u);
   EXPECT_EQ(made[0].id(), report.backup->snapshot.id());
