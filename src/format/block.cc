@@ -7,7 +7,7 @@
 namespace coppice::format {
 namespace {
 
-constexpr std::string_view kMagic = "CPBLOCK1";
+constexpr std::string_view kBlockMagic = "CPBLOCK1";
 constexpr std::size_t kAtSuite = 8, kAtType = 9, kAtZero1 = 10, kAtGeneration = 12, kAtSlot = 16, kAtSequence = 20,
                       kAtOrdinal = 24, kAtKind = 26, kAtZero2 = 27, kAtEpoch = 28, kAtSealedBytes = 32, kAtZero3 = 36,
                       kAtSessionKey = 40, kAtSalt = 72, kAtZero4 = 104, kAtChecksum = 144;
@@ -41,7 +41,7 @@ void encode_block_header(const BlockHeader& header, std::span<std::byte, kBlockH
   CHECK(birth_breach(header.type, header.birth) == nullptr);
   CHECK(header.sealed_bytes > kBlockTagBytes && header.sealed_bytes <= kBlockSealedBytesMax);
   std::ranges::fill(out, std::byte{0});
-  std::memcpy(out.data(), kMagic.data(), kMagic.size());
+  std::memcpy(out.data(), kBlockMagic.data(), kBlockMagic.size());
   store_le<std::uint8_t>(out, kAtSuite, header.suite);
   store_le<std::uint8_t>(out, kAtType, static_cast<std::uint8_t>(header.type));
   store_le<std::uint32_t>(out, kAtGeneration, header.birth.pack.session.generation);
@@ -60,7 +60,7 @@ Result<BlockHeader> decode_block_header(ByteSpan bytes) {
   const auto corrupt = [](const char* rule) { return fail(ErrorKind::kCorrupt, fmt::format("block header: {}", rule)); };
   if (bytes.size() < kBlockHeaderBytes) return corrupt("it ends early");
   if (bytes.size() > kBlockHeaderBytes) return corrupt("bytes are left over");
-  if (!equal(bytes.first(kMagic.size()), as_bytes(kMagic))) return corrupt("the magic is not CPBLOCK1");
+  if (!equal(bytes.first(kBlockMagic.size()), as_bytes(kBlockMagic))) return corrupt("the magic is not CPBLOCK1");
   if (!all_zero(bytes.subspan(kAtZero1, 2)) || !all_zero(bytes.subspan(kAtZero2, 1)) ||
       !all_zero(bytes.subspan(kAtZero3, 4)) || !all_zero(bytes.subspan(kAtZero4, kAtChecksum - kAtZero4)))
     return corrupt("reserved bytes are not zero");

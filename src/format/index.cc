@@ -7,7 +7,7 @@
 namespace coppice::format {
 namespace {
 
-constexpr std::string_view kMagic = "CPINDEX1";
+constexpr std::string_view kIndexMagic = "CPINDEX1";
 constexpr std::size_t kHeaderZeroBytes = kIndexHeaderBytes - (8 + 4 + 4 + 4 + 4 + 32 + 8 + 4);
 static_assert(kHeaderZeroBytes == 28);
 static_assert(kIndexEntryBytes == 16 + 4 + 4 + 4 + 2 + 2 + 4 + 4);
@@ -57,7 +57,7 @@ void encode_index_header(const IndexHeader& header, Bytes& out) {
   CHECK(header.entries <= kIndexEntriesMax);
   CHECK(header.filter_pages == 0 || header.filter_pages == index_filter_pages(header.entries));
   Writer w(out);
-  w.bytes(as_bytes(kMagic));
+  w.bytes(as_bytes(kIndexMagic));
   w.u32(header.suite);   // one byte and three of zero
   w.u32(header.session.generation);
   w.u32(header.session.slot);
@@ -70,7 +70,7 @@ void encode_index_header(const IndexHeader& header, Bytes& out) {
 
 Result<IndexHeader> decode_index_header(ByteSpan bytes) {
   Decoder d("index header", bytes);
-  d.rule(equal(d.bytes(kMagic.size()), as_bytes(kMagic)), "the magic is not CPINDEX1");
+  d.rule(equal(d.bytes(kIndexMagic.size()), as_bytes(kIndexMagic)), "the magic is not CPINDEX1");
   IndexHeader header;
   header.suite = d.u8();
   const bool zero_first = is_zero(d.bytes(3));

@@ -8,7 +8,7 @@
 namespace coppice::format {
 namespace {
 
-constexpr std::string_view kMagic = "CPPACK01";
+constexpr std::string_view kPackMagic = "CPPACK01";
 constexpr std::uint32_t kBlockBytesMax = kBlockHeaderBytes + kBlockSealedBytesMax;
 static_assert(8 + 4 + 4 + 32 == kPackFooterBytes);
 
@@ -43,7 +43,7 @@ Bytes pack_hash_input(const PackName& name, ByteSpan directory) {
 void encode_pack_footer(const PackFooter& footer, Bytes& out) {
   CHECK(footer.directory_bytes >= 1 && footer.directory_bytes <= kPackDirectoryBytesMax);
   Writer w(out);
-  w.bytes(as_bytes(kMagic));
+  w.bytes(as_bytes(kPackMagic));
   w.u32(footer.directory_bytes);
   w.u32(0);
   w.bytes(footer.hash);
@@ -51,7 +51,7 @@ void encode_pack_footer(const PackFooter& footer, Bytes& out) {
 
 Result<PackFooter> decode_pack_footer(ByteSpan bytes) {
   Decoder d("pack footer", bytes);
-  d.rule(equal(d.bytes(kMagic.size()), as_bytes(kMagic)), "the magic is not CPPACK01");
+  d.rule(equal(d.bytes(kPackMagic.size()), as_bytes(kPackMagic)), "the magic is not CPPACK01");
   PackFooter footer;
   footer.directory_bytes = d.u32();
   d.rule(footer.directory_bytes >= 1 && footer.directory_bytes <= kPackDirectoryBytesMax,

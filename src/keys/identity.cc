@@ -10,11 +10,11 @@ namespace coppice::keys {
 namespace {
 
 constexpr std::string_view kRecipientPrefix = "coppice1";
-constexpr std::string_view kChecksumLabel{"coppice 1 recipient\0", 20};
-constexpr std::size_t kChecksumBytes = 4;
+constexpr std::string_view kRecipientLabel{"coppice 1 recipient\0", 20};
+constexpr std::size_t kRecipientChecksumBytes = 4;
 
 std::string checksum_digits(const format::PublicKey& key) {
-  return render_hex(ByteSpan(crypto::sha256({as_bytes(kChecksumLabel), key})).first(kChecksumBytes));
+  return render_hex(ByteSpan(crypto::sha256({as_bytes(kRecipientLabel), key})).first(kRecipientChecksumBytes));
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ std::string render_recipient(const format::PublicKey& public_key) {
 }
 
 Result<format::PublicKey> parse_recipient(std::string_view text) {
-  if (!text.starts_with(kRecipientPrefix) || text.size() != kRecipientPrefix.size() + 2 * (32 + kChecksumBytes))
+  if (!text.starts_with(kRecipientPrefix) || text.size() != kRecipientPrefix.size() + 2 * (32 + kRecipientChecksumBytes))
     return fail(ErrorKind::kInvalid, "a recipient is \"coppice1\" and 72 hexadecimal digits");
   text.remove_prefix(kRecipientPrefix.size());
   const Result<Bytes> bytes = parse_hex(text);

@@ -16,17 +16,17 @@ namespace {
 
 constexpr std::string_view kHeading = "COPPICE RECOVERY SHEET", kVaultLabel = "Vault id:";
 constexpr std::string_view kConsonants = "bdfghjklmnprstvz", kVowels = "aiou";   // 4 and 2 bits, in this order
-constexpr std::string_view kChecksumLabel = "coppice 1 sheet";
-constexpr std::size_t kWordLetters = 5, kWordsPerRow = 4, kChecksumBytes = 4, kSheetBytesMax = 65536,
+constexpr std::string_view kSheetLabel = "coppice 1 sheet";
+constexpr std::size_t kWordLetters = 5, kWordsPerRow = 4, kSheetChecksumBytes = 4, kSheetBytesMax = 65536,
                       kSheetColumns = 78;
 
 // Seed and checksum, as they stand in the words.
-using SheetBytes = crypto::Secret<32 + kChecksumBytes>;
-static_assert(2 * kSheetWords == 32 + kChecksumBytes);
+using SheetBytes = crypto::Secret<32 + kSheetChecksumBytes>;
+static_assert(2 * kSheetWords == 32 + kSheetChecksumBytes);
 
 void write_checksum(const format::VaultId& vault, MutableByteSpan sheet) {
-  const crypto::Digest digest = crypto::sha256({as_bytes(kChecksumLabel), vault, sheet.first(32)});
-  std::memcpy(sheet.data() + 32, digest.data(), kChecksumBytes);
+  const crypto::Digest digest = crypto::sha256({as_bytes(kSheetLabel), vault, sheet.first(32)});
+  std::memcpy(sheet.data() + 32, digest.data(), kSheetChecksumBytes);
 }
 
 SheetBytes sheet_bytes(const format::VaultId& vault, const crypto::Key& root) {

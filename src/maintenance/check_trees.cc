@@ -40,7 +40,7 @@ struct Child {
 };
 
 // One directory path on the way: the different nodes that the snapshots have there.
-struct Frame {
+struct CheckFrame {
   std::size_t path_bytes = 0;
   std::vector<Group> groups;
   std::size_t group = 0;
@@ -59,7 +59,7 @@ class TreeWalk {
 
   // False: given up.
   Result<bool> walk() {
-    Frame& root = frames_.emplace_back();
+    CheckFrame& root = frames_.emplace_back();
     for (unsigned i = 0; i < batch_.roots.size(); ++i) {
       if (!batch_.roots[i]) continue;
       auto it = std::ranges::find_if(root.groups, [&](const Group& group) { return group.node == *batch_.roots[i]; });
@@ -67,7 +67,7 @@ class TreeWalk {
       it->mask.set(i);
     }
     while (!frames_.empty()) {
-      Frame& frame = frames_.back();
+      CheckFrame& frame = frames_.back();
       path_.resize(frame.path_bytes);
       held_.come_back(frames_.size() - 1);
       if (frame.child < frame.children.size()) {
@@ -91,7 +91,7 @@ class TreeWalk {
   }
 
   // Into the next child; all that bear its name go together.
-  void descend(Frame& frame) {
+  void descend(CheckFrame& frame) {
     const std::string& name = frame.children[frame.child].name;
     if (frames_.size() > format::kTreeDepthMax) {
       run_.damage(format::list_object(batch_.list_roots[0]), ErrorKind::kCorrupt,
@@ -108,13 +108,13 @@ class TreeWalk {
     frame.child = end;
     held_.go_below(frames_.size() - 1, frame.cursor ? frame.cursor->held_bytes() : 0,
                    [this](std::size_t depth) { frames_[depth].cursor->let_go(vault::DirectoryCursor::Resume::kNextEntry); });
-    Frame& below = frames_.emplace_back();  // a deque: `frame` stays where it is
+    CheckFrame& below = frames_.emplace_back();  // a deque: `frame` stays where it is
     below.path_bytes = path_.size();
     below.groups = std::move(groups);
   }
 
   // Reads on in the directory until all its nodes are read or enough children are there.
-  void collect(Frame& frame) {
+  void collect(CheckFrame& frame) {
     frame.children.clear();
     frame.child = 0;
     const std::size_t children_max = frames_.size() < kDeep ? kChildrenMax : kChildrenMaxDeep;
@@ -147,7 +147,7 @@ class TreeWalk {
     merge_children(frame);
   }
 
-  static void merge_children(Frame& frame) {
+  static void merge_children(CheckFrame& frame) {
     if (frame.groups.size() == 1) return;  // in order already, each name once
     std::ranges::sort(frame.children, [](const Child& a, const Child& b) {
       return std::tie(a.name, a.group.node) < std::tie(b.name, b.group.node);
@@ -165,7 +165,7 @@ class TreeWalk {
     frame.children.resize(kept);
   }
 
-  void see_page(Frame& frame, const ChunkRef& page, const std::vector<ChunkRef>& refers_to) {
+  void see_page(CheckFrame& frame, const ChunkRef& page, const std::vector<ChunkRef>& refers_to) {
     run_.progress.tree_pages += 1;
     if (part_.index == 0) run_.report.tree_pages += 1;
     frame.bad_chunks.clear();
@@ -178,7 +178,7 @@ class TreeWalk {
     }
   }
 
-  void see_entry(Frame& frame, const Mask& mask) {
+  void see_entry(CheckFrame& frame, const Mask& mask) {
     if (part_.index == 0) run_.report.tree_entries += 1;
     if (entry_.type == format::EntryType::kDirectory) {
       if (entry_.child) frame.children.push_back({entry_.name, {*entry_.child, mask}});
@@ -320,7 +320,7 @@ class TreeWalk {
   HeldPages held_;
   DistinctCount nodes_;
   std::uint64_t entered_ = 0, entered_max_ = kEnteredAtLeast;
-  std::deque<Frame> frames_;
+  std::deque<CheckFrame> frames_;
   std::string path_;
   format::Entry entry_;
   std::optional<format::Birth> memo_birth_;

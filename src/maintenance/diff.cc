@@ -44,7 +44,7 @@ struct Side {
   bool gone = false;   // the entry and its page were let go
 };
 
-struct Frame {
+struct DiffFrame {
   std::size_t path_bytes = 0;
   Side before, after;
 };
@@ -91,7 +91,7 @@ class Differ {
     TRY(enter(before, after));
     while (!frames_.empty()) {
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
-      Frame& frame = frames_.back();
+      DiffFrame& frame = frames_.back();
       path_.resize(frame.path_bytes);
       held_.come_back(frames_.size() - 1);
       TRY(frame.before.come_back());
@@ -115,7 +115,7 @@ class Differ {
         frames_[depth].before.let_go();
         frames_[depth].after.let_go();
       });
-    Frame& frame = frames_.emplace_back();
+    DiffFrame& frame = frames_.emplace_back();
     frame.path_bytes = path_.size();
     TRY(frame.before.open(reader_, before));
     return frame.after.open(reader_, after);
@@ -123,7 +123,7 @@ class Differ {
 
   // Handles the lowest name of both sides, and goes on. The children are entered last: entering makes a new top of the
   // stack.
-  Result<> step(Frame& frame) {
+  Result<> step(DiffFrame& frame) {
     Side &before = frame.before, &after = frame.after;
     const bool in_before = before.have && (!after.have || before.entry.name <= after.entry.name);
     const bool in_after = after.have && (!before.have || after.entry.name <= before.entry.name);
@@ -162,7 +162,7 @@ class Differ {
   vault::ChunkReader& reader_;
   const ChangeVisitor& each_;
   const CancelToken& cancel_;
-  std::deque<Frame> frames_;
+  std::deque<DiffFrame> frames_;
   HeldPages held_;
   std::string path_;
 };

@@ -23,7 +23,7 @@
 namespace coppice::platform {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 constexpr milliseconds kLook{50};  // between two looks at the clock and at the wish to stop
 constexpr std::string_view kPathDefault = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -156,19 +156,19 @@ Result<ProcessOutcome> run_process(const ProcessRequest& request, const CancelTo
   const Fd output(ends[0]);
   Fd childs(ends[1]);
   if (fcntl(output.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno(errno, "pipe");
-  const auto began = Clock::now();
+  const auto began = SteadyClock::now();
   const pid_t pid = TRY(spawn(program, request, childs.get()));
   childs.reset();
 
   ProcessOutcome outcome;
   Tail tail(output.get(), request.output_bytes_max);
-  std::optional<Clock::time_point> stopping;  // since when it has been asked to end
+  std::optional<SteadyClock::time_point> stopping;  // since when it has been asked to end
   for (;;) {
     pollfd watched{.fd = tail.ended() ? -1 : output.get(), .events = POLLIN, .revents = 0};
     poll(&watched, 1, static_cast<int>(tail.ended() ? kLook.count() / 10 : kLook.count()));
     tail.take();
     const bool ended = has_ended(pid);
-    const auto now = Clock::now();
+    const auto now = SteadyClock::now();
     if (!stopping) {
       if (ended) break;
       const bool late = request.timeout.count() > 0 && now - began >= request.timeout;
@@ -190,7 +190,7 @@ Result<ProcessOutcome> run_process(const ProcessRequest& request, const CancelTo
   outcome.status = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
   if (!stopping) {
     outcome.end = WIFSIGNALED(status) ? ProcessOutcome::End::kSignalled : ProcessOutcome::End::kExited;
-    outcome.took = std::chrono::duration_cast<milliseconds>(Clock::now() - began);
+    outcome.took = std::chrono::duration_cast<milliseconds>(SteadyClock::now() - began);
   }
   return outcome;
 }

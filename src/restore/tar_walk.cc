@@ -9,7 +9,7 @@
 namespace coppice::restore {
 namespace {
 
-constexpr std::size_t kChildrenPerBatch = 4096;
+constexpr std::size_t kTarChildrenPerBatch = 4096;
 constexpr std::size_t kRegionsMax = 65536;
 
 }  // namespace
@@ -71,7 +71,7 @@ Result<> TarWalk::read(Frame& frame) {
     if (e.type != format::EntryType::kDirectory) {
       if (first) TRY(entry(e, cursor.chunks()));
     } else if (first || e.name > resume_after) {
-      frame.more = frame.children.size() >= kChildrenPerBatch;
+      frame.more = frame.children.size() >= kTarChildrenPerBatch;
       if (frame.more && !first) break;
       if (frame.more) continue;  // the files behind it are wanted still
       frame.resume_after = e.name;

@@ -55,7 +55,7 @@ void judge_age(const policy::Plan& plan, Timestamp now, std::optional<std::chron
 }
 
 // A text value of a label.
-std::string quoted(std::string_view text) {
+std::string label_value(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '\n') {
@@ -72,7 +72,7 @@ using Value = std::function<std::optional<std::int64_t>(const PlanStatus&)>;
 void metric(std::string& out, std::string_view name, std::string_view help, const std::vector<PlanStatus>& plans, const Value& value) {
   std::string samples;
   for (const auto& status : plans)
-    if (const auto number = value(status)) samples += fmt::format("coppice_plan_{}{{plan={}}} {}\n", name, quoted(status.plan), *number);
+    if (const auto number = value(status)) samples += fmt::format("coppice_plan_{}{{plan={}}} {}\n", name, label_value(status.plan), *number);
   if (samples.empty()) return;
   out += fmt::format("# HELP coppice_plan_{} {}\n# TYPE coppice_plan_{} gauge\n{}", name, help, name, samples);
 }

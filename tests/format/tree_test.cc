@@ -399,7 +399,7 @@ TEST(Leaf, ThePageRuleCutsBetweenItsBounds) {
   EXPECT_LT(ends, 200);
 }
 
-TEST(IndexPage, RoundTripAndBreaches) {
+TEST(TreeIndexPage, RoundTripAndBreaches) {
   for (int i = 0; i < 100; ++i) {
     WITH_SEED(i);
     Random random(i);

@@ -8,16 +8,12 @@
 #include <cstdlib>
 #include <random>
 
+#include "policy/moment.h"
 #include "support/result.h"
 
 namespace coppice::policy {
 namespace {
 
-Timestamp at(const char* utc) {
-  const auto span = parse_time(std::string(utc) + "Z");
-  EXPECT_TRUE(span) << utc;
-  return span ? span->begin : Timestamp{};
-}
 Calendar calendar(std::string_view text) {
   auto parsed = Calendar::parse(text);
   EXPECT_TRUE(parsed) << text << ": " << (parsed ? "" : parsed.error().message());

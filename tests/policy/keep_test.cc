@@ -8,16 +8,12 @@
 #include <limits>
 #include <random>
 
+#include "policy/moment.h"
 #include "support/result.h"
 
 namespace coppice::policy {
 namespace {
 
-Timestamp at(const std::string& utc) {
-  const auto span = parse_time(utc + "Z");
-  EXPECT_TRUE(span) << utc;
-  return span ? span->begin : Timestamp{};
-}
 TimeZone shanghai() { return *TimeZone::find("Asia/Shanghai"); }
 
 std::vector<Timestamp> kept(const KeepRules& rules, const std::vector<Timestamp>& times, Timestamp now, const TimeZone& zone) {

@@ -157,7 +157,7 @@ bool is_left_out(const PatternList& list, const std::string& path, bool is_direc
   return list.matches(path, is_directory);
 }
 
-class AgainstGit : public testing::Test {
+class AgainstGit : public ::testing::Test {
  protected:
   void SetUp() override {
     if (std::system("git --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "git is not installed";

@@ -15,7 +15,7 @@
 namespace coppice::policy {
 namespace {
 
-Plan plan(const std::string& settings, const std::string& sources = "\"/data\"") {
+Plan a_plan(const std::string& settings, const std::string& sources = "\"/data\"") {
   const auto parsed = parse_configuration(
       fmt::format("[plan.data]\nsources = [{}]\nschedule = \"Mon..Fri 02:30\"\ntimezone = \"Asia/Shanghai\"\n{}\n", sources, settings),
       "coppice.toml");
@@ -40,7 +40,7 @@ std::string output_of(const std::string& command, int& status) {
 }
 
 TEST(Units, TheServiceMayDoWhatABackupNeeds) {
-  const std::string service = render_service(plan(""), facts());
+  const std::string service = render_service(a_plan(""), facts());
   EXPECT_TRUE(is_written_by_install(service));
   for (const char* line :
        {"ExecStart=/usr/bin/true plan run --quiet --config /etc/coppice/coppice.toml data", 
@@ -53,19 +53,19 @@ TEST(Units, TheServiceMayDoWhatABackupNeeds) {
   UnitFacts foreign = facts();
   foreign.foreign_owner = true;
   foreign.environment = {{"COPPICE_STATE_DIR", "/s 1"}};
-  EXPECT_TRUE(has_line(render_service(plan(""), foreign), "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_ADMIN CAP_DAC_OVERRIDE"));
-  EXPECT_TRUE(has_line(render_service(plan(""), foreign), "Environment=\"COPPICE_STATE_DIR=/s 1\""));
+  EXPECT_TRUE(has_line(render_service(a_plan(""), foreign), "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_ADMIN CAP_DAC_OVERRIDE"));
+  EXPECT_TRUE(has_line(render_service(a_plan(""), foreign), "Environment=\"COPPICE_STATE_DIR=/s 1\""));
 }
 
 TEST(Units, TheTimerHasCalendarAndZone) {
-  const std::string timer = render_timer(plan(""));
+  const std::string timer = render_timer(a_plan(""));
   for (const char* line : {"OnCalendar=Mon..Fri *-*-* 02:30:00 Asia/Shanghai", "Persistent=true", "WantedBy=timers.target"})
     EXPECT_TRUE(has_line(timer, line)) << timer;
 }
 
 // A sandbox that hides a part of a source, or mounts something over it, would change the backup without a word.
 TEST(Units, NothingHidesASource) {
-  const auto of = [](const char* sources, const char* settings = "") { return render_service(plan(settings, sources), facts()); };
+  const auto of = [](const char* sources, const char* settings = "") { return render_service(a_plan(settings, sources), facts()); };
   for (const char* source : {"\"/\"", "\"/tmp\"", "\"/tmp/x\"", "\"/data\", \"/var\"", "\"/var/tmp/x/\""})
     EXPECT_FALSE(has_line(of(source), "PrivateTmp=yes")) << source;
   for (const char* source : {"\"/\"", "\"/home\"", "\"/home/ann\"", "\"/root\""})
@@ -78,12 +78,12 @@ TEST(Units, NothingHidesASource) {
   EXPECT_TRUE(has_line(of("\"/tmpfoo\""), "PrivateTmp=yes")) << "no more than needed";
   UnitFacts linked = facts();
   linked.real_sources = {"/tmp/data"};
-  EXPECT_FALSE(has_line(render_service(plan(""), linked), "PrivateTmp=yes")) << "/data is a symlink";
+  EXPECT_FALSE(has_line(render_service(a_plan(""), linked), "PrivateTmp=yes")) << "/data is a symlink";
   UnitFacts elsewhere = facts();
   elsewhere.vault = "/home/backup/vault";
   elsewhere.log_directory = "/data/logs";
-  EXPECT_TRUE(has_line(render_service(plan(""), elsewhere), "ReadWritePaths=-/data/logs"));
-  EXPECT_FALSE(has_line(render_service(plan(""), elsewhere), "ProtectHome=yes"));
+  EXPECT_TRUE(has_line(render_service(a_plan(""), elsewhere), "ReadWritePaths=-/data/logs"));
+  EXPECT_FALSE(has_line(render_service(a_plan(""), elsewhere), "ProtectHome=yes"));
   // A writable place is a mount of its own.
   EXPECT_TRUE(has_line(of("\"/var\""), "ProtectSystem=strict"));
   EXPECT_FALSE(has_line(of("\"/var\"", "one-file-system = true"), "ProtectSystem=strict"));
@@ -91,7 +91,7 @@ TEST(Units, NothingHidesASource) {
 }
 
 TEST(Units, HooksSeeTheHostAsItIs) {
-  const std::string service = render_service(plan("before = [[\"pg_dump\"]]"), facts());
+  const std::string service = render_service(a_plan("before = [[\"pg_dump\"]]"), facts());
   for (const char* setting : {"Wants", "ProtectSystem", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "SystemCallFilter", "ProtectHome"})
     EXPECT_EQ(service.find(std::string("\n") + setting), std::string::npos) << setting;
   EXPECT_TRUE(has_line(service, "NoNewPrivileges=yes"));
@@ -102,11 +102,11 @@ TEST(Units, HooksSeeTheHostAsItIs) {
 TEST(Units, FileSystemsOnTheWayToSourcesAreMountedFirst) {
   UnitFacts on_root = facts();
   on_root.vault = "";
-  EXPECT_EQ(render_service(plan("", "\"/\""), on_root).find("\nWants="), std::string::npos);
+  EXPECT_EQ(render_service(a_plan("", "\"/\""), on_root).find("\nWants="), std::string::npos);
   on_root.real_sources = {"/mnt/disk"};
-  EXPECT_TRUE(has_line(render_service(plan("", "\"/.a b/c-d/\", \"/.a b/ü\""), on_root),
+  EXPECT_TRUE(has_line(render_service(a_plan("", "\"/.a b/c-d/\", \"/.a b/ü\""), on_root),
                        "Wants=\\x2ea\\x20b.mount \\x2ea\\x20b-c\\x2dd.mount \\x2ea\\x20b-\\xc3\\xbc.mount mnt.mount mnt-disk.mount"))
-      << render_service(plan("", "\"/.a b/c-d/\", \"/.a b/ü\""), on_root);
+      << render_service(a_plan("", "\"/.a b/c-d/\", \"/.a b/ü\""), on_root);
   int status = 0;
   const std::string said = output_of("systemd-escape --path --suffix=mount '/.a b/c-d/' '/.a b/ü'", status);
   if (status == 0) {
@@ -121,7 +121,7 @@ TEST(Units, NamesAndWordsAreEscaped) {
   UnitFacts odd = facts();
   odd.config_file = "/etc/100% \"$HOME\"\\x.toml";
   odd.vault = "/srv/my vault%";
-  const std::string service = render_service(plan(""), odd);
+  const std::string service = render_service(a_plan(""), odd);
   EXPECT_TRUE(has_line(service, "ExecStart=/usr/bin/true plan run --quiet --config \"/etc/100%% \\x22$$HOME\\x22\\x5cx.toml\" data")) << service;
   EXPECT_TRUE(has_line(service, "ReadWritePaths=\"-/srv/my vault%%\"")) << service;
   int status = 0;
@@ -148,7 +148,7 @@ TEST(Units, SystemdTakesThemAndFindsThemHardened) {
   output_of("systemd-analyze --version", status);
   if (status != 0) GTEST_SKIP() << "systemd-analyze is not here";
   const testing::TempDirectory directory;
-  const std::pair<Plan, const char*> cases[] = {{plan(""), "1.5"}, {plan("", "\"/\""), "2.2"}, {plan("before = [[\"/bin/true\"]]"), "8.7"}};
+  const std::pair<Plan, const char*> cases[] = {{a_plan(""), "1.5"}, {a_plan("", "\"/\""), "2.2"}, {a_plan("before = [[\"/bin/true\"]]"), "8.7"}};
   for (const auto& [each, exposure] : cases) {
     UnitFacts odd = facts();
     odd.vault = "/srv/my vault%";
@@ -167,7 +167,7 @@ TEST(Units, SystemdTakesThemAndFindsThemHardened) {
 }
 
 TEST(Due, OneRunAnswersAllThatWasMissed) {
-  const Plan data = plan("");  // Mon..Fri 02:30 in Shanghai: 18:30 of the day before
+  const Plan data = a_plan("");  // Mon..Fri 02:30 in Shanghai: 18:30 of the day before
   const auto at = [](const char* utc) { return parse_time(std::string(utc) + "Z")->begin; };
   const Timestamp now = at("2026-11-25T12:00");  // a Wednesday
   EXPECT_EQ(due_since(data, std::nullopt, now), now) << "it never ran";

@@ -390,20 +390,20 @@ inline std::string all_warnings(const restore::RestoreReport& report) {
 }
 
 inline std::string content_of(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW);
   if (fd < 0) return "(cannot be opened: " + std::string(std::strerror(errno)) + ")";
   std::string text;
   char buffer[65536];
   ssize_t n;
-  while ((n = read(fd, buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(n));
-  close(fd);
+  while ((n = ::read(fd, buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(n));
+  ::close(fd);
   return text;
 }
 
 inline void write_text(const std::string& path, std::string_view text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  CHECK(fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  close(fd);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  CHECK(fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  ::close(fd);
 }
 
 inline bool exists(const std::string& path) {

@@ -6,23 +6,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <map>
 
 #include "support/result.h"
 #include "support/temp_directory.h"
+#include "tasks/environment.h"
 
 namespace coppice::tasks {
 namespace {
 
 namespace fs = std::filesystem;
 
-Environment of(std::map<std::string, std::string> variables) {
-  return [variables = std::move(variables)](const char* name) -> std::optional<std::string> {
-    const auto found = variables.find(name);
-    if (found == variables.end()) return std::nullopt;
-    return found->second;
-  };
-}
 ReadConfiguration configuration(const std::string& text) {
   auto parsed = policy::parse_configuration(text, "/etc/coppice/coppice.toml");
   EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().message());
@@ -37,7 +30,7 @@ const ReadConfiguration& two_plans() {
 class PlanInstall : public ::testing::Test {
  protected:
   PlanInstall() : places_{.unit_directory = directory_ / "systemd/system", .cron_file = directory_ / "cron.d/coppice"} {}
-  policy::UnitFacts facts(const policy::Plan& plan, const Environment& environment = of({})) const {
+  policy::UnitFacts facts(const policy::Plan& plan, const Environment& environment = variables({})) const {
     return unit_facts(plan, two_plans(), {.config_directory = "/etc/coppice", .state_directory = "/var/lib/coppice"}, "/srv/vault",
                       "/var/log/coppice/data.log", "/usr/bin/coppice", environment);
   }
@@ -112,7 +105,7 @@ TEST_F(PlanInstall, FactsAreThoseOfTheHost) {
   const auto plain = facts(plan);
   EXPECT_TRUE(plain.environment.empty());
   EXPECT_EQ(plain.log_directory, "/var/log/coppice");
-  const auto moved = facts(plan, of({{"COPPICE_STATE_DIR", "/s"}, {"COPPICE_VAULT", "/elsewhere"}}));
+  const auto moved = facts(plan, variables({{"COPPICE_STATE_DIR", "/s"}, {"COPPICE_VAULT", "/elsewhere"}}));
   ASSERT_EQ(moved.environment.size(), 1u) << "the configuration names the vault";
   EXPECT_EQ(moved.environment[0].first, "COPPICE_STATE_DIR");
   fs::create_directory_symlink("/tmp", directory_ / "link");
