@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
+#include <utility>
 
 #include "foundation/encoding.h"
 #include "platform/entropy.h"
@@ -186,6 +189,13 @@ std::string join_path(std::string_view a, std::string_view b) {
   if (!path.ends_with('/')) path += '/';
   path += b.substr(start);
   return path;
+}
+
+bool kernel_is_at_least(unsigned major, unsigned minor) {
+  struct utsname name;
+  unsigned major_here = 0, minor_here = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major_here, &minor_here) != 2) return false;
+  return std::pair(major_here, minor_here) >= std::pair(major, minor);
 }
 
 }  // namespace coppice::platform

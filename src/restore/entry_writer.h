@@ -53,6 +53,7 @@ class EntryWriter {
   void write_alone(Record& record, const Piece* begin, const Piece* end);
   void write_shared(Record& record, const Piece* begin, const Piece* end);
   void compare_existing(Record& record, const Piece* begin, const Piece* end);
+  ssize_t write_at(int fd, ByteSpan bytes, std::uint64_t at);
   bool write_pieces(Record& record, int fd, const Piece* begin, const Piece* end);
   Result<> read_back(int fd, const Piece* begin, const Piece* end);
   void flush_pending();

@@ -10,6 +10,7 @@
 #include "foundation/mutex.h"
 #include "hard_links.h"
 #include "metadata.h"
+#include "platform/file.h"
 #include "vault/reader.h"
 #include "window.h"
 
@@ -74,6 +75,9 @@ struct Run {
   std::uint32_t open_files_max;  // descriptors of files that are under way
   std::uint32_t pending_max;     // verify: of files that wait to be read back, per thread
   std::atomic<std::uint32_t> open_files{0};
+  // Whether what is large is written past the page cache (RWF_DONTCACHE), until a file system says that it cannot. Kernels before the one
+  // where this was tried are not asked: the first that knew the flag could drop a page that was written again meanwhile.
+  std::atomic<bool> uncached = platform::kernel_is_at_least(6, 18);
 };
 
 }  // namespace coppice::restore

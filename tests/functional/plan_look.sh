@@ -94,7 +94,7 @@ says "Nothing is due"
 status 0 plan list
 says "^data .* good  *[0-9]"
 # A plan that fails does not keep the others from running.
-configure 'schedule = "*-01-01 00:00"' '[plan.broken]' "sources = [\"$work/data\"]" 'schedule = "*-01-01"' 'before = [["false"]]' '[plan.zz]' "sources = [\"$work/data\"]" 'schedule = "daily"'
+configure 'schedule = "*-01-01 00:00"' '[plan.broken]' "sources = [\"$work/data\"]" 'schedule = "*-01-01"' 'before = [["false"]]' "log = \"$work/log/broken.log\"" '[plan.zz]' "log = \"$work/log/zz.log\"" "sources = [\"$work/data\"]" 'schedule = "daily"'
 status 1 plan due
 says "plan broken: FAILED"
 says "plan zz: snapshot"

@@ -55,5 +55,7 @@ Result<> make_directories(const std::string& path, mode_t mode);
 Result<std::uint64_t> free_bytes(const std::string& path);
 // "a/b", one slash between, whatever slashes a ends and b begins with: b never escapes from a. An empty part is left out.
 std::string join_path(std::string_view a, std::string_view b);
+// By uname(2).
+bool kernel_is_at_least(unsigned major, unsigned minor);
 
 }  // namespace coppice::platform
