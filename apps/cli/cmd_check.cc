@@ -91,8 +91,8 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   } else {
     if (!common.quiet)
       for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
-    std::string extent = fmt::format("{} snapshots, {} packs ({}), {} tree pages",
-                                     tasks::render_count(report->snapshots), tasks::render_count(report->packs),
+    std::string extent = fmt::format("{} snapshot{}, {} pack{} ({}), {} tree pages", tasks::render_count(report->snapshots),
+                                     report->snapshots == 1 ? "" : "s", tasks::render_count(report->packs), report->packs == 1 ? "" : "s",
                                      tasks::render_size(report->pack_bytes), tasks::render_count(report->tree_pages));
     if (flags.read_data) {
       extent += fmt::format("; {} read and {}", tasks::render_size(report->bytes_read),
@@ -101,6 +101,9 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
     print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total,
                                           report->damage_total == 1 ? "" : "s", extent)
                             : fmt::format("no damage found: {}\n", extent));
+    if (report->damaged())
+      print("Until a damaged pack is moved out of the vault, new snapshots go on to rely on it. Once it is, a backup stores anew what the hosts still have\n"
+            "of it, and new snapshots are whole. Older ones lack those files for good: take what else you want of them, then forget them.\n");
   }
   return report->damaged() ? kFailed : kDone;
 }

@@ -74,7 +74,10 @@ std::string told(const CLI::ParseError& error, const CLI::App& command) {
     what.erase(0, start.size());
     // An option is what was meant to be one; the words behind it are its values.
     if (const std::size_t option = (" " + what).find(" -"); option != std::string::npos) what = what.substr(option, what.find(' ', option) - option);
-    return fmt::format("'{}' is not understood here{}", what, guess(command, what));
+    const std::string meant = guess(command, what);
+    if (meant.find("'" + what.substr(0, what.find('=')) + "'") != std::string::npos)
+      return fmt::format("'{0}' comes behind the command: coppice COMMAND {0} ...", what);
+    return fmt::format("'{}' is not understood here{}", what, meant);
   }
   if (what.size() > 1 && what[0] >= 'A' && what[0] <= 'Z' && !(what[1] >= 'A' && what[1] <= 'Z'))
     what[0] = static_cast<char>(what[0] - 'A' + 'a');

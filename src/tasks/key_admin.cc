@@ -118,7 +118,8 @@ Result<> write_new_secret_file(const std::string& path, ByteSpan bytes) {
 Result<format::Member> add_member(const vault::Vault& vault, NewMember request, crypto::Argon2Cost cost) {
   Owner owner = TRY(Owner::of(vault));
   if (keys::find_living(owner.roster, request.name)) {
-    return fail(ErrorKind::kConflict, fmt::format("there is a key named '{}' already", render_printable(request.name)));
+    return fail(ErrorKind::kConflict, fmt::format("there is a key named '{0}' already: choose another name, or take it away first by `coppice key remove {0}`, when "
+                                                  "its host is gone or makes its backups with the new key from now on", render_printable(request.name)));
   }
   const keys::Random random = random_of(vault.entropy());
   format::MemberId id{};

@@ -164,8 +164,8 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
   if (best && filter.signers.empty() && is_in_anothers_name(*best, list)) {
     const std::string host = render_printable(best->body->host), signer = render_printable(best->signer_name);
     return fail(ErrorKind::kConflict,
-                fmt::format("snapshot {} of {} says that it is of {}, and is signed by {}; others are signed by {}'s own key: "
-                            "--signer {} chooses among those, --signer {} among the former",
+                fmt::format("the newest would be {} of {}: it says that it is of host {}, and is signed by {}, while host {} has a key of its own "
+                            "name. `--signer {}` takes the newest of the host's own key, `--signer {}` this one",
                             best->short_id(), render_local(snapshot_time(*best)), host, signer, host, host, signer));
   }
   if (best) return best;
