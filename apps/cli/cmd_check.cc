@@ -91,8 +91,8 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   } else {
     if (!common.quiet)
       for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
-    std::string extent = fmt::format("{} snapshot{}, {} pack{} ({}), {} tree pages", tasks::render_count(report->snapshots),
-                                     report->snapshots == 1 ? "" : "s", tasks::render_count(report->packs), report->packs == 1 ? "" : "s",
+    std::string extent = fmt::format("{}, {} ({}), {} tree pages", tasks::render_count(report->snapshots, "snapshot"),
+                                     tasks::render_count(report->packs, "pack"),
                                      tasks::render_size(report->pack_bytes), tasks::render_count(report->tree_pages));
     if (flags.read_data) {
       extent += fmt::format("; {} read and {}", tasks::render_size(report->bytes_read),

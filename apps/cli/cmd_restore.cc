@@ -65,7 +65,7 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
   }
   std::string line =
       fmt::format("{} {}: {}, {}", flags.dry_run ? "dry run: would restore" : "restored",
-                  chosen.snapshot.short_id(), tasks::render_files(report.files), tasks::render_size(report.bytes));
+                  chosen.snapshot.short_id(), tasks::render_count(report.files, "file"), tasks::render_size(report.bytes));
   if (report.skipped > 0) line += fmt::format("; {} {} right already", tasks::render_count(report.skipped), report.skipped == 1 ? "was" : "were");
   if (flags.verify && !flags.dry_run) line += fmt::format("; {} verified", tasks::render_count(report.verified));
   if (report.failed > 0) line += fmt::format("; {} FAILED", tasks::render_count(report.failed));

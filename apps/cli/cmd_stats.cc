@@ -99,7 +99,7 @@ void print_stats(const tasks::OpenedVault& opened, const vault::SnapshotList& li
     line("", fmt::format("{} of them cannot be read with this key and are not counted below",
                          tasks::render_count(list.snapshots.size() - totals.readable)));
   }
-  line("hold", fmt::format("{}, {}", tasks::render_files(totals.files), tasks::render_size(totals.logical)));
+  line("hold", fmt::format("{}, {}", tasks::render_count(totals.files, "file"), tasks::render_size(totals.logical)));
   const double ratio = totals.stored > 0 ? static_cast<double>(totals.logical) / static_cast<double>(totals.stored) : 0;
   line("stored", tasks::render_size(totals.stored) + (ratio > 1 ? fmt::format(", {:.1f} times less", ratio) : ""));
   for (const Kind& kind : kinds) {

@@ -65,7 +65,7 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
           {"failed", done->failed},
           {"warnings", done->warnings_total}});
   } else if (!common.quiet && !to_stdout) {
-    print(fmt::format("{}: {}, {}\n", shown(options.output), tasks::render_files(done->files),
+    print(fmt::format("{}: {}, {}\n", shown(options.output), tasks::render_count(done->files, "file"),
                       tasks::render_size(done->bytes)));
   }
   return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;

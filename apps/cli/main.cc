@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <optional>
 
 #include "cli.h"
 #include "crypto/secret.h"
@@ -41,8 +42,8 @@ const CLI::App* chosen_command(const CLI::App& app) {
   return at;
 }
 
-// " (is 'restore' meant?)", or nothing where no command or option of that name is near.
-std::string guess(const CLI::App& command, std::string_view word) {
+// The command or option whose name is near to `word`, if there is one.
+std::optional<std::string> nearest_name(const CLI::App& command, std::string_view word) {
   std::vector<std::string> names;
   if (word.starts_with('-')) {
     for (const CLI::Option* option : command.get_options())
@@ -50,9 +51,12 @@ std::string guess(const CLI::App& command, std::string_view word) {
   } else {
     for (const CLI::App* one : shown_subcommands(command)) names.push_back(one->get_name());
   }
-  const auto near = word.size() < 3 ? std::nullopt : policy::nearest(word.substr(0, word.find('=')), {names.begin(), names.end()});
-  return near ? fmt::format(" (is '{}' meant?)", *near) : "";
+  if (word.size() < 3) return std::nullopt;
+  const auto near = policy::nearest(word.substr(0, word.find('=')), {names.begin(), names.end()});
+  return near ? std::optional<std::string>(*near) : std::nullopt;
 }
+
+std::string guess(const std::optional<std::string>& name) { return name ? fmt::format(" (is '{}' meant?)", *name) : ""; }
 
 // "coppice help restore" is "coppice restore --help".
 std::vector<const char*> as_understood(int argc, char** argv) {
@@ -74,10 +78,9 @@ std::string told(const CLI::ParseError& error, const CLI::App& command) {
     what.erase(0, start.size());
     // An option is what was meant to be one; the words behind it are its values.
     if (const std::size_t option = (" " + what).find(" -"); option != std::string::npos) what = what.substr(option, what.find(' ', option) - option);
-    const std::string meant = guess(command, what);
-    if (meant.find("'" + what.substr(0, what.find('=')) + "'") != std::string::npos)
-      return fmt::format("'{0}' comes behind the command: coppice COMMAND {0} ...", what);
-    return fmt::format("'{}' is not understood here{}", what, meant);
+    const std::optional<std::string> near = nearest_name(command, what);
+    if (near == what.substr(0, what.find('='))) return fmt::format("'{0}' comes behind the command: coppice COMMAND {0} ...", what);
+    return fmt::format("'{}' is not understood here{}", what, guess(near));
   }
   if (what.size() > 1 && what[0] >= 'A' && what[0] <= 'Z' && !(what[1] >= 'A' && what[1] <= 'Z'))
     what[0] = static_cast<char>(what[0] - 'A' + 'a');
@@ -134,7 +137,7 @@ int parse_and_run(int argc, char** argv) {
   }
   const std::vector<const char*> words = as_understood(argc, argv);
   const std::string_view first = words.size() > 1 ? words[1] : "";
-  const auto no_command = [&](bool json) { return usage(&cli.app, fmt::format("there is no command '{}'{}", first, guess(cli.app, first)), json); };
+  const auto no_command = [&](bool json) { return usage(&cli.app, fmt::format("there is no command '{}'{}", first, guess(nearest_name(cli.app, first))), json); };
   try {
     cli.app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::Success& help) {

@@ -70,7 +70,7 @@ std::string render_left_out(const capture::BackupReport& report) {
 }
 
 std::string render_backup(const capture::BackupReport& report) {
-  const std::string what = fmt::format("{}, {}; {}", render_files(report.files), render_size(report.bytes),
+  const std::string what = fmt::format("{}, {}; {}", render_count(report.files, "file"), render_size(report.bytes),
                                        render_changes(report));
   const std::string took = render_seconds(static_cast<double>(report.duration_ms) / 1000);
   if (!report.committed) {

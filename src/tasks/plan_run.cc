@@ -283,7 +283,7 @@ std::string Run::compose_message() const {
     text += fmt::format("; {} kept, {} forgotten", report_.keep->considered - report_.keep->forgotten.size(),
                         report_.keep->forgotten.size());
   if (report_.warnings_total > 0)
-    text += fmt::format("; {} warning{}", render_count(report_.warnings_total), report_.warnings_total == 1 ? "" : "s");
+    text += "; " + render_count(report_.warnings_total, "warning");
   return text;
 }
 

@@ -68,7 +68,7 @@ double RateMeter::files_per_second() const {
 std::string render_progress(const ProgressSample& sample, const RateMeter& rate, unsigned width) {
   std::string line;
   if (sample.storing) {
-    line = fmt::format("{}, {} are read, {} are stored; storing the rest", render_files(sample.files),
+    line = fmt::format("{}, {} are read, {} are stored; storing the rest", render_count(sample.files, "file"),
                        render_size(sample.bytes), render_size(sample.bytes_stored));
     if (line.size() > width) line.resize(width);
     return line;
@@ -82,7 +82,7 @@ std::string render_progress(const ProgressSample& sample, const RateMeter& rate,
       line += fmt::format(", {} %", static_cast<int>(share * 100));
     }
   } else {
-    line = fmt::format("{}, {}", render_files(sample.files), render_size(sample.bytes));
+    line = fmt::format("{}, {}", render_count(sample.files, "file"), render_size(sample.bytes));
     if (sample.files_total > sample.files)
       line += fmt::format(" ({} files found so far)", render_count(sample.files_total));
   }

@@ -12,7 +12,7 @@ std::string render_count(std::uint64_t n) {
   return digits;
 }
 
-std::string render_files(std::uint64_t n) { return render_count(n) + (n == 1 ? " file" : " files"); }
+std::string render_count(std::uint64_t n, std::string_view what) { return fmt::format("{} {}{}", render_count(n), what, n == 1 ? "" : "s"); }
 
 std::string render_seconds(double seconds) {
   if (seconds < 0) seconds = 0;

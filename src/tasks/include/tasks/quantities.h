@@ -12,7 +12,7 @@ namespace coppice::tasks {
 
 using coppice::parse_size, coppice::render_size;
 std::string render_count(std::uint64_t n);     // "78,611"
-std::string render_files(std::uint64_t n);     // "78,611 files", "1 file"
+std::string render_count(std::uint64_t n, std::string_view what);   // of "file": "78,611 files", "1 file"
 std::string render_seconds(double seconds);    // "2.3 s", "4 min 12 s", "3 h 20 min"
 std::string render_remaining(double seconds);  // "0:12", "1:04:00": for a clock that counts down
 
