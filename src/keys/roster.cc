@@ -209,9 +209,10 @@ Result<Roster> with_member_revoked(const Roster& roster, const RosterMark& mark,
   return checked(std::move(next));
 }
 
-Result<Roster> with_new_epoch(const Roster& roster, const RosterMark& mark, const format::PublicKey& epoch_key) {
+Result<Roster> with_new_epochs(const Roster& roster, const RosterMark& mark, std::span<const format::PublicKey> keys) {
   Roster next = TRY(next_version(roster, mark));
-  next.epochs.push_back({.number = next.epochs.back().number + 1, .public_key = epoch_key});
+  for (const format::PublicKey& key : keys)
+    next.epochs.push_back({.number = next.epochs.back().number + 1, .public_key = key});
   return checked(std::move(next));
 }
 

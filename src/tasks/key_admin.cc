@@ -15,6 +15,14 @@
 namespace coppice::tasks {
 
 namespace {
+constexpr std::uint32_t kRotationsCutShortMax = 64;
+
+Result<> told_as_race(Result<> put) {
+  if (put || put.error().kind() != ErrorKind::kConflict) return put;
+  return fail(ErrorKind::kConflict,
+              "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
+}
+
 // What every change starts from: the owner's seeds, and the roster with its mark as it stands in the store.
 struct Owner {
   const vault::Vault& vault;
@@ -37,14 +45,7 @@ struct Owner {
   // Stores `next` as the newest roster; from then on it is what the following change starts from.
   Result<> publish(format::Roster next) {
     const Bytes envelope = keys::sign_roster(next, vault.id(), seed);
-    auto put = storage::put_or_confirm(vault.store(), format::roster_object(next.version), envelope);
-    if (!put) {
-      if (put.error().kind() == ErrorKind::kConflict) {
-        return fail(ErrorKind::kConflict,
-                    "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
-      }
-      return put;
-    }
+    TRY(told_as_race(storage::put_or_confirm(vault.store(), format::roster_object(next.version), envelope)));
     mark = keys::mark_of(next, envelope);
     roster = std::move(next);
     return {};
@@ -77,6 +78,25 @@ Result<format::SessionId> next_session(storage::ObjectStore& store) {
       return std::unexpected(size.error());
     }
     ++next.slot;
+  }
+}
+
+// The epoch for a rotation to make. Slots of a later epoch than the roster's were left by rotations that were cut short.
+// Members removed since may have seen their keys, so those epochs enter the roster as old ones, and the new one comes
+// after them. Adds to `objects` the slots that the list lacks.
+Result<std::uint32_t> next_epoch(storage::ObjectStore& store, const format::Roster& roster, std::vector<SlotObject>& objects) {
+  const std::uint32_t current = roster.epochs.back().number;
+  std::vector<format::MemberId> members;
+  for (const auto& member : roster.members) members.push_back(member.id);
+  TRY(add_unlisted_slots(store, members, {current, 0}, objects));
+  std::uint32_t next = current + 1;
+  for (const auto& object : objects) next = std::max(next, object.epoch + 1);
+  for (;; ++next) {
+    if (next - current > kRotationsCutShortMax)
+      return fail(ErrorKind::kCorrupt, fmt::format("the vault has key slots of epoch {}, but its roster ends at {}", next - 1, current));
+    const std::size_t known = objects.size();
+    TRY(add_unlisted_slots(store, members, {next}, objects));
+    if (objects.size() == known) return next;
   }
 }
 }  // namespace
@@ -161,9 +181,12 @@ Result<format::Member> remove_member(const vault::Vault& vault, std::string_view
   const format::SessionId from = TRY(next_session(vault.store()));
   auto next = TRY(keys::with_member_revoked(owner.roster, owner.mark, member.id, from));
   TRY(owner.publish(std::move(next)));
-  const auto objects = TRY(list_slots(vault.store()));
+  // A slot of an epoch that the roster does not have stays: it tells the next rotation that this member has seen its key.
+  const std::uint32_t current = owner.roster.epochs.back().number;
+  auto objects = TRY(list_slots(vault.store()));
+  TRY(add_unlisted_slots(vault.store(), {{member.id}}, {current, 0}, objects));
   for (const auto& object : objects) {
-    if (object.member == member.id) TRY(vault.store().remove(object.name));
+    if (object.member == member.id && object.epoch <= current) TRY(vault.store().remove(object.name));
   }
   return member;
 }
@@ -171,15 +194,9 @@ Result<format::Member> remove_member(const vault::Vault& vault, std::string_view
 Result<Rotation> rotate_epoch(const vault::Vault& vault) {
   Owner owner = TRY(Owner::of(vault));
   const keys::Random random = random_of(vault.entropy());
-  const auto objects = TRY(list_slots(vault.store()));
   const std::uint32_t current = owner.roster.epochs.back().number;
-  // Slots of a later epoch than the roster's were left by a rotation that was cut short. Members removed since may have
-  // seen that epoch's key, so it enters the roster as one more old epoch, and the new one comes after it.
-  std::uint32_t next = current + 1;
-  for (const auto& object : objects) next = std::max(next, object.epoch > current ? object.epoch + 1 : 0);
-  if (next > current + 2)
-    return fail(ErrorKind::kCorrupt,
-                fmt::format("the vault has key slots of epoch {}, but its roster ends at {}", next - 1, current));
+  auto objects = TRY(list_slots(vault.store()));
+  const std::uint32_t next = TRY(next_epoch(vault.store(), owner.roster, objects));
   Rotation rotation{.epoch = next};
   for (const auto& member : owner.roster.members) {
     if (!keys::is_living(member)) continue;
@@ -193,14 +210,14 @@ Result<Rotation> rotate_epoch(const vault::Vault& vault) {
     const keys::KeyBundle bundle = owner.bundle_for(member.id, member.role, next);
     const format::KeySlot renewed =
         TRY(within(keys::reseal_slot(slot, member, bundle, owner.seed, random), object->name));
-    TRY(storage::put_or_confirm(vault.store(), slot_object_name(member.id, next), format::encode_key_slot(renewed)));
+    TRY(told_as_race(storage::put_or_confirm(vault.store(), slot_object_name(member.id, next), format::encode_key_slot(renewed))));
     rotation.renewed.push_back(member.name);
   }
-  for (std::uint32_t epoch = current + 1; epoch <= next; ++epoch) {
-    const auto public_key = crypto::x25519_public(keys::derive_epoch_private(owner.root, vault.id(), epoch));
-    auto roster = TRY(keys::with_new_epoch(owner.roster, owner.mark, public_key));
-    TRY(owner.publish(std::move(roster)));
-  }
+  // All in one roster: between two, a holder whose slot of the first is missing could not open the vault.
+  std::vector<format::PublicKey> epoch_keys;
+  for (std::uint32_t epoch = current + 1; epoch <= next; ++epoch)
+    epoch_keys.push_back(crypto::x25519_public(keys::derive_epoch_private(owner.root, vault.id(), epoch)));
+  TRY(owner.publish(TRY(keys::with_new_epochs(owner.roster, owner.mark, epoch_keys))));
   return rotation;
 }
 

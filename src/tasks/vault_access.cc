@@ -20,6 +20,8 @@ namespace coppice::tasks {
 namespace {
 constexpr std::size_t kCredentialFileBytesMax = 64u << 10;
 constexpr std::string_view kKeysPrefix = "keys/";
+// A rotation may end between the look at the slots and the look at the roster, and so may the next one.
+constexpr int kTriesWhileKeysChange = 4;
 
 // The file's bytes in locked memory; the copy that was read is wiped. "-" is standard input.
 Result<crypto::SecretBytes> read_secret_file(const std::string& path) {
@@ -53,11 +55,11 @@ std::uint32_t hinted_epoch(storage::ObjectStore& store) {
     newest = std::max(newest.value_or(0), version);
     return {};
   });
-  if (!listed || !newest) return 0;
-  auto bytes = store.get(format::roster_object(*newest), format::kControlObjectBytesMax);
+  std::uint32_t version = listed ? newest.value_or(0) : 0;
+  auto bytes = store.get(format::roster_object(version), format::kControlObjectBytesMax);
   if (!bytes) return 0;
   // The list may be stale: the next one is asked for.
-  while (auto next = store.get(format::roster_object(++*newest), format::kControlObjectBytesMax)) bytes = std::move(next);
+  while (auto next = store.get(format::roster_object(++version), format::kControlObjectBytesMax)) bytes = std::move(next);
   const auto envelope = format::decode_envelope(format::kRosterMagic, *bytes);
   if (!envelope) return 0;
   const auto roster = format::decode_roster(envelope->body);
@@ -68,22 +70,6 @@ bool slot_goes_first(const SlotObject& a, const SlotObject& b) {
   return a.member != b.member ? a.member < b.member : a.epoch > b.epoch;
 }
 
-// A list is a hint: the slots of the vault's epoch that it lacks are asked for by name.
-void add_unlisted(storage::ObjectStore& store, const keys::Credential& credential, std::uint32_t epoch,
-                  std::vector<SlotObject>& objects) {
-  std::vector<SlotObject> candidates;
-  for (const auto& object : objects) candidates.push_back({.member = object.member, .epoch = epoch});
-  if (const auto* file = std::get_if<keys::KeyFile>(&credential))
-    for (const std::uint32_t of : {epoch, 0u}) candidates.push_back({.member = file->member, .epoch = of});
-  for (auto& candidate : candidates) {
-    if (candidate.epoch == keys::kFirstEpoch) continue;   // a slot of that epoch bears none in its name
-    const auto same = [&](const SlotObject& o) { return o.member == candidate.member && o.epoch == candidate.epoch; };
-    if (std::ranges::any_of(objects, same)) continue;
-    candidate.name = slot_object_name(candidate.member, candidate.epoch);
-    if (store.size(candidate.name)) objects.push_back(candidate);
-  }
-  std::ranges::sort(objects, slot_goes_first);
-}
 
 // Opens the first slot that the credential fits. `what` names the credential in errors.
 Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Credential& credential,
@@ -92,7 +78,11 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
   // A slot of an epoch that the roster does not know yet was left by a rotation that was cut short: the one before it
   // is good.
   const std::uint32_t epoch = hinted_epoch(store);
-  add_unlisted(store, credential, epoch, objects);
+  std::vector<format::MemberId> members;
+  for (const auto& object : objects) members.push_back(object.member);
+  if (const auto* file = std::get_if<keys::KeyFile>(&credential)) members.push_back(file->member);
+  // What cannot be asked for is no reason to leave the others untried.
+  (void)add_unlisted_slots(store, members, {epoch, 0}, objects);
   std::stable_partition(objects.begin(), objects.end(),
                         [&](const SlotObject& object) { return object.epoch <= epoch; });
   std::vector<format::MemberId> tried;  // an older slot of the same member opens no better
@@ -279,6 +269,25 @@ Result<std::vector<SlotObject>> list_slots(storage::ObjectStore& store) {
   return objects;
 }
 
+Result<> add_unlisted_slots(storage::ObjectStore& store, std::span<const format::MemberId> members,
+                            std::initializer_list<std::uint32_t> epochs, std::vector<SlotObject>& objects) {
+  const auto add = [&](const format::MemberId& member, std::uint32_t epoch) -> Result<> {
+    const auto same = [&](const SlotObject& o) { return o.member == member && o.epoch == epoch; };
+    if (std::ranges::any_of(objects, same)) return {};
+    SlotObject object{.name = slot_object_name(member, epoch), .member = member, .epoch = epoch};
+    const auto size = store.size(object.name);
+    if (size) objects.push_back(std::move(object));
+    return size || size.error().kind() == ErrorKind::kNotFound ? Result<>{} : within(Result<>(std::unexpected(size.error())), object.name);
+  };
+  Result<> outcome;
+  for (const auto& member : members)
+    for (const std::uint32_t epoch : epochs)
+      if (epoch != keys::kFirstEpoch)   // a slot of that epoch bears none in its name
+        if (auto added = add(member, epoch); !added) outcome = std::move(added);
+  std::ranges::sort(objects, slot_goes_first);
+  return outcome;
+}
+
 Result<format::KeySlot> read_slot(storage::ObjectStore& store, const SlotObject& object) {
   const Bytes bytes = TRY(within(store.get(object.name, format::kControlObjectBytesMax), object.name));
   auto slot = TRY(within(format::decode_key_slot(bytes), object.name));
@@ -347,10 +356,10 @@ Result<OpenedVault> open_store(const AccessOptions& options, const Environment& 
 Result<std::unique_ptr<vault::Vault>> open_with(storage::ObjectStore& store, const BundleSource& source,
                                                 const std::string& state_directory, const platform::Clock& clock,
                                                 platform::Entropy& entropy) {
-  for (bool again = false;; again = true) {
+  for (int tries = kTriesWhileKeysChange;;) {
     keys::KeyBundle bundle = TRY(source());
     auto vault = vault::Vault::open(store, std::move(bundle), state_directory, clock, entropy);
-    if (vault || again || vault.error().kind() != ErrorKind::kUnauthentic) return vault;
+    if (vault || vault.error().kind() != ErrorKind::kUnauthentic || --tries == 0) return vault;
   }
 }
 

@@ -86,8 +86,8 @@ TEST(RosterVerify, EveryFlippedByteIsRefused) {
 
 TEST(RosterVerify, OlderThanSeenIsRefused) {
   const Roster first = sample();
-  const Roster second = *with_new_epoch(first, mark(first), epoch_key(2));
-  const Roster fork = *with_new_epoch(first, mark(first), epoch_key(3));
+  const Roster second = *with_new_epochs(first, mark(first), {{epoch_key(2)}});
+  const Roster fork = *with_new_epochs(first, mark(first), {{epoch_key(3)}});
   EXPECT_OK(check_not_older(mark(second), mark(first)));
   EXPECT_OK(check_not_older(mark(second), mark(second)));
   EXPECT_FAILS(check_not_older(mark(first), mark(second)), kUnauthentic);
@@ -102,7 +102,7 @@ TEST(RosterChange, EachIsTheNextVersion) {
   EXPECT_EQ(added->previous, crypto::sha256(sign(first)));
   const auto revoked = with_member_revoked(*added, mark(*added), member_id(3), {2, 7});
   ASSERT_OK(revoked);
-  const auto rotated = with_new_epoch(*revoked, mark(*revoked), epoch_key(2));
+  const auto rotated = with_new_epochs(*revoked, mark(*revoked), {{epoch_key(2)}});
   ASSERT_OK(rotated);
   EXPECT_EQ(rotated->epochs.back().number, 2u);
   EXPECT_OK(verify_roster(sign(*rotated), fixed_anchor(), kDescription));
@@ -137,7 +137,7 @@ TEST(RosterChange, KeepsTheRules) {
   const Roster revoked = *with_member_revoked(roster, m, member_id(2), {1, 0});
   EXPECT_FAILS(with_member_revoked(revoked, mark(revoked), member_id(2), {1, 5}), kInvalid);    // later than it is
   EXPECT_OK(with_member_revoked(revoked, mark(revoked), member_id(2), {0, 5}));
-  EXPECT_FAILS(with_new_epoch(roster, m, epoch_key(1)), kInvalid);                              // the same key again
+  EXPECT_FAILS(with_new_epochs(roster, m, {{epoch_key(1)}}), kInvalid);                              // the same key again
   EXPECT_FAILS(first_roster(kDescription, {member(Role::kReader, 2, "r")}, epoch_key(1)), kInvalid);
   const Roster two = *with_member_added(roster, m, member(Role::kOwner, 5, "otto"));
   EXPECT_OK(with_member_revoked(two, mark(two), member_id(1), {0, 0}));
@@ -146,7 +146,7 @@ TEST(RosterChange, KeepsTheRules) {
 TEST(RosterChange, ASuccessorTakesNothingBack) {
   const Roster first = sample();
   const Roster revoked = *with_member_revoked(first, mark(first), member_id(2), {1, 0});
-  const Roster good = *with_new_epoch(revoked, mark(revoked), epoch_key(2));
+  const Roster good = *with_new_epochs(revoked, mark(revoked), {{epoch_key(2)}});
   const auto refused = [&](auto edit) {
     Roster next = good;
     edit(next);
@@ -243,7 +243,7 @@ TEST(Envelope, EveryFlippedByteIsRefused) {
 
 TEST(Reconcile, BringsAnOwnerUpToDateAndFindsOldSlots) {
   const Roster first = sample();
-  const Roster rotated = *with_new_epoch(first, mark(first), epoch_key(2));
+  const Roster rotated = *with_new_epochs(first, mark(first), {{epoch_key(2)}});
   KeyBundle owner = bundle_of(Role::kOwner, 1), reader = bundle_of(Role::kReader, 2),
             writer = bundle_of(Role::kWriter, 3), keeper = bundle_of(Role::kKeeper, 4),
             sheet = bundle_from_root(fixed_root(), fixed_vault(), 1);

@@ -87,6 +87,49 @@ TEST_F(OpenWith, ARotationBetweenTheSlotAndTheRosterIsNotTheHoldersFault) {
   EXPECT_EQ((*vault)->keys().newest_epoch().number, 2u);
 }
 
+// A member that was added after the list, a rotation that was cut short, and the rotation: none of them is in the list.
+TEST_F(OpenWith, ARotationByAListThatIsBehindLeavesNobodyOut) {
+  BehindStore behind(*store_);
+  const auto owner_of = [&](storage::ObjectStore& store) {
+    const Bytes words = *platform::read_file(directory_ / "sheet", 64u << 10);
+    const auto sheet = parse_recovery_sheet(words, host_key().anchor);
+    return vault::Vault::open(store, keys::bundle_from_root(sheet->root, sheet->vault, keys::kFirstEpoch), "", platform::system_clock(),
+                              platform::system_entropy());
+  };
+  {
+    const auto owner = owner_of(*store_);
+    ASSERT_OK(owner);
+    ASSERT_OK(add_member(**owner, {.name = "late", .role = format::Role::kReader, .by = NewMember::ByKeyFile{directory_ / "late.key"}},
+                         {.memory_kib = 8192, .passes = 1}));
+  }
+  {
+    const auto owner = owner_of(*store_);
+    ASSERT_OK(owner);
+    // Dies after two new slots.
+    struct Dying : BehindStore {
+      using BehindStore::BehindStore;
+      Result<> put(std::string_view name, ByteSpan bytes) override {
+        return puts++ < 2 ? BehindStore::put(name, bytes) : fail(ErrorKind::kUnavailable, "gone");
+      }
+      int puts = 0;
+    } dying(*store_);
+    const auto doomed = owner_of(dying);
+    ASSERT_OK(doomed);
+    ASSERT_FALSE(rotate_epoch(**doomed));
+  }
+  const auto owner = owner_of(behind);
+  ASSERT_OK(owner);
+  const auto rotation = rotate_epoch(**owner);
+  ASSERT_OK(rotation);
+  EXPECT_EQ(rotation->epoch, 3u);
+  EXPECT_EQ(rotation->renewed, (std::vector<std::string>{"owner", "host1", "late"}));
+  EXPECT_TRUE(rotation->without_slot.empty());
+  const auto late = open_with(behind, source_by_slot(behind, keys::parse_key_file(*platform::read_file(directory_ / "late.key", 4096)).value(), {}, "it", ""),
+                              "", platform::system_clock(), platform::system_entropy());
+  ASSERT_OK(late);
+  EXPECT_EQ((*late)->keys().epochs.size(), 3u);
+}
+
 TEST_F(OpenWith, SlotsAndRostersThatAListLacksAreAskedForByName) {
   BehindStore behind(*store_);
   rotate();

@@ -57,8 +57,9 @@ Result<format::Roster> with_member_added(const format::Roster& roster, const Ros
 // a new epoch should follow, sealed to all the others.
 Result<format::Roster> with_member_revoked(const format::Roster& roster, const RosterMark& mark,
                                            const format::MemberId& member, format::SessionId from);
-Result<format::Roster> with_new_epoch(const format::Roster& roster, const RosterMark& mark,
-                                      const format::PublicKey& epoch_key);
+// The epochs after the roster's last, by their keys.
+Result<format::Roster> with_new_epochs(const format::Roster& roster, const RosterMark& mark,
+                                       std::span<const format::PublicKey> keys);
 // Version 0.
 Result<format::Roster> first_roster(const format::Digest& vault_description, std::vector<format::Member> members,
                                     const format::PublicKey& epoch_key);

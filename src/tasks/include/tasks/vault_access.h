@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +64,10 @@ struct SlotObject {
   std::uint32_t epoch = 0;  // 0: the member's first slot
 };
 Result<std::vector<SlotObject>> list_slots(storage::ObjectStore& store);
+// A list is a hint: the slots of these members and epochs that `objects` lacks are asked for by name and added, in the
+// same order. An error says which could not be asked for; the others are added all the same.
+Result<> add_unlisted_slots(storage::ObjectStore& store, std::span<const format::MemberId> members,
+                            std::initializer_list<std::uint32_t> epochs, std::vector<SlotObject>& objects);
 Result<format::KeySlot> read_slot(storage::ObjectStore& store, const SlotObject& object);
 std::string slot_object_name(const format::MemberId& member, std::uint32_t epoch);
 
