@@ -1,6 +1,8 @@
 #include "block_packer.h"
 
 #include <array>
+#include <initializer_list>
+#include <utility>
 
 #include <fmt/format.h>
 #include <zstd.h>
@@ -13,12 +15,14 @@ namespace {
 // Not worth keeping compressed, nor worth decoding later.
 bool poor(std::size_t compressed, std::size_t plain) { return compressed >= plain - plain / 32; }
 
-// Whether the block may compress at all; random, encrypted and already compressed data do not, and a full pass over them is wasted. Bytes
-// that are spread evenly are a sign of it, which costs next to nothing to see; then samples are compressed, for text in a
-// wide alphabet looks even too.
-bool looks_compressible(ZSTD_CCtx_s* zstd, ByteSpan plain, Bytes& scratch) {
+// What a block looks like by four samples of it. Random, encrypted and already compressed data do not compress, and a full pass over them
+// is wasted: bytes that are spread evenly are a sign of it, which costs next to nothing to see; then the samples are compressed, for text
+// in a wide alphabet looks even too. Text has no zero bytes.
+enum class Likeness { kRandom, kText, kOther };
+
+Likeness likeness_of(ZSTD_CCtx_s* zstd, ByteSpan plain, Bytes& scratch) {
   constexpr std::size_t kSample = 8u << 10, kSamples = 4;
-  if (plain.size() < 2 * kSample * kSamples) return true;
+  if (plain.size() < 2 * kSample * kSamples) return Likeness::kOther;
   const auto sample = [&](std::size_t i) { return plain.subspan((plain.size() - kSample) / (kSamples - 1) * i, kSample); };
   std::array<std::uint32_t, 256> counts{};
   for (std::size_t i = 0; i < kSamples; ++i)
@@ -27,15 +31,24 @@ bool looks_compressible(ZSTD_CCtx_s* zstd, ByteSpan plain, Bytes& scratch) {
   std::uint64_t squares = 0;
   for (const std::uint64_t count : counts) squares += count * count;
   constexpr std::uint64_t kBytes = kSample * kSamples;
-  if (squares > kBytes * kBytes / 256 * 5 / 4) return true;
+  if (squares > kBytes * kBytes / 256 * 5 / 4) return counts[0] < kBytes / 64 ? Likeness::kText : Likeness::kOther;
   scratch.resize(ZSTD_compressBound(kSample));
   std::size_t total = 0;
   for (std::size_t i = 0; i < kSamples; ++i) {
     const std::size_t n = ZSTD_compress2(zstd, scratch.data(), scratch.size(), sample(i).data(), kSample);
-    if (ZSTD_isError(n)) return true;
+    if (ZSTD_isError(n)) return Likeness::kOther;
     total += n;
   }
-  return !poor(total, kBytes);
+  return poor(total, kBytes) ? Likeness::kRandom : Likeness::kOther;
+}
+
+void set(ZSTD_CCtx_s* zstd, std::initializer_list<std::pair<ZSTD_cParameter, int>> parameters) {
+  for (const auto& [parameter, value] : parameters) CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, parameter, value)));
+}
+
+// The searcher of the default level. Text gives as much with a smaller table and longer matches, in less time; machine code does not.
+void set_searcher(ZSTD_CCtx_s* zstd, bool text) {
+  set(zstd, {{ZSTD_c_hashLog, text ? 15 : 16}, {ZSTD_c_minMatch, text ? 7 : 6}});
 }
 
 }  // namespace
@@ -46,16 +59,15 @@ static bool is_closed(OpenPack& pack) {
   return pack.closed;
 }
 
-SealContext::SealContext(const format::VaultId& vault, int compression_level) : zstd(ZSTD_createCCtx()), opener(vault) {
+SealContext::SealContext(const format::VaultId& vault, int compression_level)
+    : zstd(ZSTD_createCCtx()), tuned(compression_level == kDefaultCompressionLevel), opener(vault) {
   CHECK(zstd != nullptr);
-  CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, compression_level)));
-  if (compression_level == kDefaultCompressionLevel) {
-    // Level 3's entropy coding with the searcher of level 1, a table that a core's second-level cache holds beside the data, and a window
-    // of the whole block.
-    const std::pair<ZSTD_cParameter, int> parameters[] = {
-        {ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 22}, {ZSTD_c_hashLog, 16}, {ZSTD_c_minMatch, 6}};
-    for (const auto& [parameter, value] : parameters) CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, parameter, value)));
-  }
+  set(zstd, {{ZSTD_c_compressionLevel, compression_level}});
+  if (!tuned) return;
+  // Level 3's entropy coding with the searcher of level 1, a table that a core's second-level cache holds beside the data, and a window of
+  // the whole block.
+  set(zstd, {{ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 22}});
+  set_searcher(zstd, false);
 }
 SealContext::~SealContext() { ZSTD_freeCCtx(zstd); }
 
@@ -142,9 +154,13 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
   }
   format::ChunkTable table{.codec = format::Codec::kStored, .chunks = std::move(block->chunks)};
   ByteSpan payload = plain;   // what does not shrink is stored as it is
-  if (limits_.compression_level != 0 && looks_compressible(c.zstd, plain, c.scratch)) {
+  const Likeness likeness = limits_.compression_level == 0 ? Likeness::kRandom : likeness_of(c.zstd, plain, c.scratch);
+  if (likeness != Likeness::kRandom) {
+    const bool text = c.tuned && likeness == Likeness::kText;
+    if (text) set_searcher(c.zstd, true);
     c.compressed.resize(ZSTD_compressBound(plain.size()));
     const std::size_t n = ZSTD_compress2(c.zstd, c.compressed.data(), c.compressed.size(), plain.data(), plain.size());
+    if (text) set_searcher(c.zstd, false);   // the next block's samples are judged by the common one
     CHECK(!ZSTD_isError(n));   // the buffer is as large as it can need
     if (!poor(n, plain.size())) {
       table.codec = format::Codec::kZstd;

@@ -59,6 +59,7 @@ class SealContext {
  private:
   friend class BlockPacker;
   ZSTD_CCtx_s* zstd;
+  const bool tuned;   // the default level: its searcher is chosen by the block
   crypto::Aead aead;
   BlockOpener opener;
   Bytes plain, compressed, table, scratch;
