@@ -50,18 +50,29 @@ TEST(Cutter, CutsWhereTheDefinitionSays) {
   const vault::Cutter cutter(key);
   Bytes words(255 * 32);
   crypto::hkdf(key, {}, as_bytes("coppice 1 gear"), words);
+  const auto number = [&](std::size_t i) { return load_le<std::uint64_t>(words, 8 * i); };
+  unsigned bias = 0;
+  const auto is_mark = [&](ByteSpan window) {   // the last 32 bytes
+    unsigned sum = bias;
+    for (const auto& [factor, at] : {std::pair(257u, 0u), std::pair(258u, 9u), std::pair(259u, 19u), std::pair(260u, 30u)})
+      sum += static_cast<unsigned>((number(factor) & 0xffff) | 1) * load_le<std::uint16_t>(window, at);
+    return (sum & 0xffff) < 32;
+  };
+  for (unsigned byte = 0; byte < 256; ++byte)
+    if (is_mark(Bytes(32, static_cast<std::byte>(byte)))) bias += 32, byte = ~0u;   // anew
   const auto defined = [&](ByteSpan data) {
     const std::size_t end = std::min<std::size_t>(data.size(), vault::kCutBytesMax);
-    std::uint64_t hash = 0;
     for (std::size_t i = vault::kCutBytesMin; i < end; ++i) {
-      hash = (hash << 1) + load_le<std::uint64_t>(words, 8 * static_cast<std::size_t>(data[i]));
-      if (hash >> (i < vault::kCutBytesMean ? 64 - 21 : 64 - 17) == 0) return i + 1;
+      if (!is_mark(data.subspan(i - 31, 32))) continue;
+      std::uint64_t hash = 0;
+      for (std::size_t k = i - 63; k <= i; ++k) hash = (hash << 1) + number(static_cast<std::size_t>(data[k]));
+      if (hash >> (i < vault::kCutBytesMean ? 64 - 10 : 64 - 6) == 0) return i + 1;
     }
     return end;
   };
   const std::string text = testing::noise(5, 12u << 20);
   for (std::size_t at = 0, odd = 0; at < text.size(); ++odd) {
-    // Of any length, so that ends fall everywhere between four and four.
+    // Of any length, so that ends fall everywhere between the places that are looked at together.
     const ByteSpan rest = as_bytes(text).subspan(at, std::min<std::size_t>(text.size() - at, vault::kCutBytesMax - odd % 7));
     const std::size_t n = cutter.first_chunk(rest);
     ASSERT_EQ(n, defined(rest)) << at;
@@ -71,6 +82,30 @@ TEST(Cutter, CutsWhereTheDefinitionSays) {
     while ((found = cutter.first_chunk(rest.first(std::min(have, rest.size())), have >= rest.size(), search)) == 0) have += 100003 * (odd % 5 + 1);
     ASSERT_EQ(found, n) << at;
     at += n;
+  }
+}
+
+// Marks that lie close: the hash goes on from one to the next, and must be the same.
+TEST(Cutter, CutsTheSameWhereMarksAreDense) {
+  const vault::Cutter cutter(crypto::sha256(as_bytes("key")));
+  for (std::size_t period = 2; period < 40; ++period) {
+    // A repeated stretch holds its marks again and again; noise before it, of another length each time.
+    std::string text = testing::noise(period, vault::kCutBytesMin - 100);
+    const std::string stretch = testing::noise(1000 + period, period * 97);
+    while (text.size() < vault::kCutBytesMax) text += stretch;
+    const ByteSpan bytes = as_bytes(text);
+    const std::size_t whole = cutter.first_chunk(bytes);
+    vault::Cutter::Search search;
+    std::size_t have = vault::kCutBytesMin, found = 0;
+    while ((found = cutter.first_chunk(bytes.first(std::min(have, bytes.size())), have >= bytes.size(), search)) == 0) have += 61;
+    ASSERT_EQ(found, whole) << period;
+  }
+}
+
+TEST(Cutter, OneByteOverAndOverIsCutAtTheMost) {
+  for (const char* key : {"a", "b", "c", "d"}) {
+    const vault::Cutter cutter(crypto::sha256(as_bytes(key)));
+    for (int byte = 0; byte < 256; byte += 51) EXPECT_EQ(cutter.first_chunk(Bytes(3u << 20, static_cast<std::byte>(byte))), vault::kCutBytesMax);
   }
 }
 

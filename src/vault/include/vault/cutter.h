@@ -1,7 +1,8 @@
 // Where plaintext is cut into chunks. Pure functions of the bytes and the vault's cut key.
 //
-// Large files: content-defined, gear hash with normalised chunking (Xia et al., FastCDC, USENIX ATC 2016), the gear table derived from the
-// cut key so that chunk lengths tell a thief less. Small files: grouped (docs/format/tree.md says how slices name parts of a group).
+// Large files: content-defined, gear hash with normalised chunking (Xia et al., FastCDC, USENIX ATC 2016), looked at only where the last
+// 32 bytes are a mark, one place in 2^11. Gear table and marks are derived from the cut key, so that chunk lengths tell a thief less.
+// Small files: grouped (docs/format/tree.md says how slices name parts of a group).
 #pragma once
 
 #include <array>
@@ -21,7 +22,6 @@ class Cutter {
   // Where the search for a chunk's end stands, when more bytes are needed to find it.
   struct Search {
     std::size_t at = 0;
-    std::uint64_t hash = 0;
   };
   // Length of the first chunk of `data`; 0: its end is further on, call again with the same bytes and more. `last`: the file ends with
   // `data`. `search` is new for each chunk.
@@ -34,10 +34,13 @@ class Cutter {
   bool group_ends_after(ByteSpan file, std::size_t group_bytes) const;
 
  private:
-  std::size_t find_cut(const unsigned char* p, std::size_t from, std::size_t end, std::uint64_t mask, std::uint64_t& hash) const;
+  bool is_mark(const unsigned char* p) const;   // the 32 bytes from `p` on
+  std::size_t find_cut(const unsigned char* p, std::size_t from, std::size_t end, std::uint64_t mask) const;
 
   std::array<std::uint64_t, 256> gear_;
   std::uint64_t group_seed_;
+  std::array<std::uint16_t, 4> factors_;
+  std::uint16_t bias_ = 0;
 };
 
 }  // namespace coppice::vault
