@@ -133,10 +133,11 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
           {"bytes_before", counts.bytes_removed},
           {"bytes_after", counts.bytes_added}});
   } else if (!common.quiet) {
-    note(fmt::format("{} added, {} removed, {} modified, {} with other metadata only; {} became {}\n",
-                     tasks::render_count(counts.added), tasks::render_count(counts.removed),
-                     tasks::render_count(counts.modified), tasks::render_count(counts.metadata),
-                     tasks::render_size(counts.bytes_removed), tasks::render_size(counts.bytes_added)));
+    const bool same_bytes = counts.bytes_removed == 0 && counts.bytes_added == 0;
+    note(fmt::format("{} added, {} removed, {} modified, {} with other metadata only{}\n", tasks::render_count(counts.added),
+                     tasks::render_count(counts.removed), tasks::render_count(counts.modified), tasks::render_count(counts.metadata),
+                     same_bytes ? ""
+                                : fmt::format("; {} became {}", tasks::render_size(counts.bytes_removed), tasks::render_size(counts.bytes_added))));
   }
   return kDone;
 }

@@ -45,6 +45,13 @@ int run_init(const Common& common, const InitOptions& options, const CLI::App* c
     report(common, location.error(), "say where the new vault shall be: coppice init --vault /path/to/new/vault");
     return kUsage;
   }
+  const auto told_of_place = [&](const Error& error) {
+    return report(common, error,
+                  error.kind() == ErrorKind::kConflict ? "nothing was changed; choose another place, or use the vault that is there"
+                  : error.kind() == ErrorKind::kNotFound ? "make the directory above it first, or mount what shall hold the vault"
+                                                         : "");
+  };
+  if (auto place = tasks::check_place_for_vault(*location); !place) return told_of_place(place.error());   // before anything is asked
   auto passphrase = new_passphrase(common);
   if (!passphrase)
     return report(common, passphrase.error(), "give it in a file with --passphrase-file, or run this on a terminal");
@@ -63,11 +70,7 @@ int run_init(const Common& common, const InitOptions& options, const CLI::App* c
   request.keys_directory = places->keys_directory();
   request.recovery_file = options.recovery_file;
   auto made = tasks::init_vault(request, platform::system_clock(), platform::system_entropy());
-  if (!made) {
-    const bool taken = made.error().kind() == ErrorKind::kConflict;
-    return report(common, made.error(),
-                  taken ? "nothing was changed; choose another place, or use the vault that is there" : "");
-  }
+  if (!made) return told_of_place(made.error());
   if (common.json) {
     Json line{{"type", "summary"},
               {"vault_id", hex(made->anchor.vault)},

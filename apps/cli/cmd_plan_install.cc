@@ -173,6 +173,8 @@ int run_plan_install(const Common& common, const InstallOptions& options) {
     return report(common, Error(ErrorKind::kDenied, "only root may install plans on this host"), "--dry-run shows what would be written");
   if (auto done = install(common, options, *plans, *chosen); !done)
     return report(common, done.error(), done.error().kind() == ErrorKind::kNotFound ? opening_hint(common, done.error()) : "");
+  if (!options.systemd() && !options.elsewhere() && !options.dry_run && !tasks::cron_is_installed())
+    note("coppice: warning: neither systemd nor a cron is on this host, so nothing will start the plans: install cron, or have 'coppice plan due' called every five minutes\n");
   if (!common.json && !common.quiet && !options.dry_run)
     note(fmt::format("'coppice plan test' tells whether they can run{}.\n",
                      options.systemd() ? ", 'systemctl list-timers' when they do" : ""));

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
 
 #include "directory_tree_internal.h"
 #include "platform/file.h"
@@ -270,6 +271,15 @@ Result<> check_empty(const std::string& path) {
 }
 
 }  // namespace
+
+Result<> check_vacant(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) return check_empty(path);
+  const std::string above = path.substr(0, path.find_last_not_of('/') + 1) + "/..";
+  if (errno != ENOENT) return fail_errno(errno, path);
+  const std::string parent = std::filesystem::path(above).lexically_normal().string();
+  return ::stat(parent.c_str(), &status) == 0 ? Result<>() : Result<>(fail_errno(errno, parent));
+}
 
 Result<std::unique_ptr<ObjectStore>> create_directory_store(const std::string& path) {
   const bool is_new = mkdir(path.c_str(), 0700) == 0;

@@ -17,6 +17,10 @@
 namespace coppice::tasks {
 
 namespace {
+std::unexpected<Error> not_empty(const std::string& location) {
+  return fail(ErrorKind::kConflict, fmt::format("{} is not empty; a new vault needs an empty or a new directory", location));
+}
+
 // Takes away what a failed init stored. Directories only when empty: nothing of anybody else's can go with them.
 void clear_store(storage::ObjectStore& store, const std::string& location) {
   std::vector<std::string> names;
@@ -34,11 +38,16 @@ void clear_store(storage::ObjectStore& store, const std::string& location) {
 }
 }  // namespace
 
-Result<InitResult> init_vault(const InitRequest& request, const platform::Clock& clock, platform::Entropy& entropy) {
+Result<> check_place_for_vault(const std::string& location) {
   struct stat st{};
-  if (stat((request.location + "/" + std::string(format::kVaultObject)).c_str(), &st) == 0) {
-    return fail(ErrorKind::kConflict, fmt::format("there is a vault at {} already", request.location));
-  }
+  if (stat((location + "/" + std::string(format::kVaultObject)).c_str(), &st) == 0)
+    return fail(ErrorKind::kConflict, fmt::format("there is a vault at {} already", location));
+  auto vacant = storage::check_vacant(location);
+  return !vacant && vacant.error().kind() == ErrorKind::kConflict ? not_empty(location) : vacant;
+}
+
+Result<InitResult> init_vault(const InitRequest& request, const platform::Clock& clock, platform::Entropy& entropy) {
+  TRY(check_place_for_vault(request.location));
   const keys::Random random = random_of(entropy);
   vault::NewVault vault;
   random(vault.id);
@@ -67,10 +76,7 @@ Result<InitResult> init_vault(const InitRequest& request, const platform::Clock&
 
   auto store = storage::create_directory_store(request.location);
   if (!store) {
-    if (store.error().kind() == ErrorKind::kConflict) {
-      return fail(ErrorKind::kConflict,
-                  fmt::format("{} is not empty; a new vault needs an empty or a new directory", request.location));
-    }
+    if (store.error().kind() == ErrorKind::kConflict) return not_empty(request.location);
     return std::unexpected(std::move(store).error());
   }
   bool key_written = false, sheet_written = false, creating = false;

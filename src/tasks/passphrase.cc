@@ -89,7 +89,7 @@ Result<crypto::SecretBytes> ask_passphrase(const std::string& prompt) {
     const std::byte last = passphrase.view()[count - 1];
     if (last == kControlC) {
       TRY(platform::write_full(terminal->get(), as_bytes("\n")));
-      return fail(ErrorKind::kCancelled, "no passphrase was given");
+      return fail(ErrorKind::kCancelled, "stopped at the passphrase; nothing was done");
     }
     if (last == std::byte{'\n'}) break;
     if (count == passphrase.view().size())

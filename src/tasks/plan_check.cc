@@ -111,9 +111,9 @@ Result<std::string> look_at_keep(const Result<OpenedVault>& opened) {
   if (!opened) return std::string("not tested: the vault does not open");
   const auto& bundle = opened->vault->keys();
   if (!keys::role_may_sign(bundle.role, format::kForgetMagic)) {
-    return fail(ErrorKind::kDenied, fmt::format("the key of this host is a {}'s and may not forget snapshots: give it a reader's, or apply "
-                                                "the rules from a host that has one (coppice plan keep)",
-                                                keys::role_name(bundle.role)));
+    return fmt::format("not applied by this host, whose key is a {}'s and may not forget snapshots: apply them from a host that may (coppice "
+                       "plan keep)",
+                       keys::role_name(bundle.role));
   }
   return std::string();
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -56,6 +57,11 @@ SchedulerFile wants_link(const std::string& timer, const SchedulerPlaces& places
 bool systemd_runs() {
   struct stat status {};
   return ::lstat("/run/systemd/system", &status) == 0;
+}
+
+bool cron_is_installed() {
+  return std::ranges::any_of(std::array{"/usr/sbin/cron", "/usr/sbin/crond", "/usr/bin/crond", "/usr/sbin/fcron", "/usr/sbin/bcron-start"},
+                             [](const char* path) { return ::access(path, X_OK) == 0; });
 }
 
 policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& configuration, const Places& places,

@@ -4,6 +4,11 @@ status 1 "$coppice" list
 says "coppice init"
 new_vault
 status 1 "$coppice" init --passphrase-file "$work/passphrase" --recovery-file "$work/sheet2"
+# The place is looked at before a passphrase is asked for.
+status 1 "$coppice" init --recovery-file "$work/sheet2"
+says "there is a vault at .* already"
+status 1 "$coppice" init --vault "$work/missing/above" --recovery-file "$work/sheet2"
+says "make the directory above it first"
 status 2 "$coppice" backup
 status 2 "$coppice" restore latest
 status 2 "$coppice" no-such-command

@@ -19,6 +19,8 @@ inline constexpr std::string_view kReadOnly = "is on a file system that is mount
 
 // `create` makes the directory (kConflict when it exists and is not empty). `open` requires it (kNotFound).
 Result<std::unique_ptr<ObjectStore>> create_directory_store(const std::string& path);
+// Whether there is room for one: as `create` fails, before anything is made.
+Result<> check_vacant(const std::string& path);
 Result<std::unique_ptr<ObjectStore>> open_directory_store(const std::string& path);
 
 }  // namespace coppice::storage

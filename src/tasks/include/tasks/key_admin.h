@@ -35,6 +35,8 @@ struct InitResult {
   std::string key_file;       // where it was written
   crypto::SecretBytes sheet;  // the recovery sheet's text
 };
+// Whether a vault can be made there, as far as looking tells: kConflict when something is there already.
+Result<> check_place_for_vault(const std::string& location);
 // kConflict when something is there already. On any failure what was made is taken away again, unless another made it.
 Result<InitResult> init_vault(const InitRequest& request, const platform::Clock& clock, platform::Entropy& entropy);
 

@@ -16,6 +16,7 @@ struct SchedulerPlaces {
 };
 // Whether systemd runs this host.
 bool systemd_runs();
+bool cron_is_installed();
 
 // What the unit files of a plan say of this host. The environment of this process counts where it moves configuration,
 // state or vault away from where a service would look.
