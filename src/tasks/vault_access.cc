@@ -276,8 +276,9 @@ Result<> add_unlisted_slots(storage::ObjectStore& store, std::span<const format:
     if (std::ranges::any_of(objects, same)) return {};
     SlotObject object{.name = slot_object_name(member, epoch), .member = member, .epoch = epoch};
     const auto size = store.size(object.name);
-    if (size) objects.push_back(std::move(object));
-    return size || size.error().kind() == ErrorKind::kNotFound ? Result<>{} : within(Result<>(std::unexpected(size.error())), object.name);
+    if (!size) return size.error().kind() == ErrorKind::kNotFound ? Result<>{} : Result<>(std::unexpected(size.error().within(object.name)));
+    objects.push_back(std::move(object));
+    return {};
   };
   Result<> outcome;
   for (const auto& member : members)

@@ -46,9 +46,10 @@ void set(ZSTD_CCtx_s* zstd, std::initializer_list<std::pair<ZSTD_cParameter, int
   for (const auto& [parameter, value] : parameters) CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, parameter, value)));
 }
 
-// The searcher of the default level. Text gives as much with a smaller table and longer matches, in less time; machine code does not.
-void set_searcher(ZSTD_CCtx_s* zstd, bool text) {
-  set(zstd, {{ZSTD_c_hashLog, text ? 15 : 16}, {ZSTD_c_minMatch, text ? 7 : 6}});
+// The searcher of the default level. Text gives nearly as much with a smaller table and longer matches, in less time; machine code does not.
+// What a later run stores is little, and is searched more thoroughly.
+void set_searcher(ZSTD_CCtx_s* zstd, bool first, bool text) {
+  set(zstd, {{ZSTD_c_hashLog, !first ? 17 : text ? 15 : 16}, {ZSTD_c_minMatch, text ? 7 : 6}});
 }
 
 }  // namespace
@@ -59,15 +60,15 @@ static bool is_closed(OpenPack& pack) {
   return pack.closed;
 }
 
-SealContext::SealContext(const format::VaultId& vault, int compression_level)
-    : zstd(ZSTD_createCCtx()), tuned(compression_level == kDefaultCompressionLevel), opener(vault) {
+SealContext::SealContext(const format::VaultId& vault, const PackerLimits& limits)
+    : zstd(ZSTD_createCCtx()), tuned(limits.compression_level == kDefaultCompressionLevel), first(limits.first), opener(vault) {
   CHECK(zstd != nullptr);
-  set(zstd, {{ZSTD_c_compressionLevel, compression_level}});
+  set(zstd, {{ZSTD_c_compressionLevel, limits.compression_level}});
   if (!tuned) return;
   // Level 3's entropy coding with the searcher of level 1, a table that a core's second-level cache holds beside the data, and a window of
   // the whole block.
   set(zstd, {{ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 22}});
-  set_searcher(zstd, false);
+  set_searcher(zstd, first, false);
 }
 SealContext::~SealContext() { ZSTD_freeCCtx(zstd); }
 
@@ -157,10 +158,10 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
   const Likeness likeness = limits_.compression_level == 0 ? Likeness::kRandom : likeness_of(c.zstd, plain, c.scratch);
   if (likeness != Likeness::kRandom) {
     const bool text = c.tuned && likeness == Likeness::kText;
-    if (text) set_searcher(c.zstd, true);
+    if (text) set_searcher(c.zstd, c.first, true);
     c.compressed.resize(ZSTD_compressBound(plain.size()));
     const std::size_t n = ZSTD_compress2(c.zstd, c.compressed.data(), c.compressed.size(), plain.data(), plain.size());
-    if (text) set_searcher(c.zstd, false);   // the next block's samples are judged by the common one
+    if (text) set_searcher(c.zstd, c.first, false);   // the next block's samples are judged by the common one
     CHECK(!ZSTD_isError(n));   // the buffer is as large as it can need
     if (!poor(n, plain.size())) {
       table.codec = format::Codec::kZstd;

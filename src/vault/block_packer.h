@@ -46,20 +46,22 @@ struct PackerLimits {
   std::uint64_t data_pack_bytes = 32u << 20;
   std::uint32_t data_block_bytes = 4u << 20;
   int compression_level = kDefaultCompressionLevel;
+  bool first = true;                    // of its source: everything is new, and time counts more than bytes
   bool verify = true;
 };
 
 // Compression and cipher state of one worker.
 class SealContext {
  public:
-  SealContext(const format::VaultId& vault, int compression_level);
+  SealContext(const format::VaultId& vault, const PackerLimits& limits);
   ~SealContext();
   SealContext(const SealContext&) = delete;
 
  private:
   friend class BlockPacker;
   ZSTD_CCtx_s* zstd;
-  const bool tuned;   // the default level: its searcher is chosen by the block
+  const bool tuned;   // the default level: its searcher is chosen by run and block
+  const bool first;
   crypto::Aead aead;
   BlockOpener opener;
   Bytes plain, compressed, table, scratch;
@@ -84,6 +86,7 @@ class BlockPacker {
   // Closes the packs in the making; those already settled come back. After every block was sealed.
   std::vector<OpenPackPtr> close_packs();
   void give_back(Bytes buffer);
+  const PackerLimits& limits() const { return limits_; }
 
  private:
   struct Lane {                            // data and trees each have one

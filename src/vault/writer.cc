@@ -127,7 +127,7 @@ struct WriterState {
 };
 
 void WriterState::work() {
-  SealContext context(vault.id(), options.compression_level);
+  SealContext context(vault.id(), packer.limits());
   while (std::optional<Job> job = jobs.pop()) {
     Result<> done;
     if (!failed) done = job->block ? seal(context, std::move(job->block)) : hash(context, std::move(*job));
@@ -291,7 +291,8 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
   const IndexLimits index = IndexLimits::within(options.memory_bytes);
   const std::uint64_t taken = std::min(options.memory_bytes, workers * worker_bytes + kWaitingBytes + index.filter_bytes + index.page_bytes);
   const PackerLimits limits{.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
-                            .data_block_bytes = block_bytes, .compression_level = options.compression_level, .verify = options.verify};
+                            .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = !past.previous,
+                            .verify = options.verify};
 
   const crypto::Key ephemeral = random_key(vault.entropy());
   SessionSecret secret = TRY(SessionSecret::for_writer(vault.id(), keys.newest_epoch(), ephemeral));
