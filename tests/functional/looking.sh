@@ -40,5 +40,5 @@ status 0 "$coppice" backup -q "$work/small"
 chmod 600 "$work/small/7" "$work/small/31"
 before=$("$coppice" list --json --path "$work/small" | sed -n 's/.*"short_id":"\([^"]*\)".*/\1/p' | tail -n 1)
 status 0 "$coppice" backup -q "$work/small"
-status 0 "$coppice" diff "$before" latest
+status 0 "$coppice" diff "$before:$work/small" "latest:$work/small"   # /tmp itself is others' too
 says "^0 added, 0 removed, 0 modified, 2 with other metadata only"
