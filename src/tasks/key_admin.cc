@@ -16,6 +16,7 @@ namespace coppice::tasks {
 
 namespace {
 constexpr std::uint32_t kRotationsCutShortMax = 64;
+constexpr int kTriesWhileSlotsArrive = 4;
 
 Result<> told_as_race(Result<> put) {
   if (put || put.error().kind() != ErrorKind::kConflict) return put;
@@ -98,6 +99,35 @@ Result<std::uint32_t> next_epoch(storage::ObjectStore& store, const format::Rost
     TRY(add_unlisted_slots(store, members, {next}, objects));
     if (objects.size() == known) return next;
   }
+}
+
+// Stores a slot of a new epoch for every living member. kConflict: another's stands in the place of one.
+Result<Rotation> renew_slots(const Owner& owner) {
+  storage::ObjectStore& store = owner.vault.store();
+  const keys::Random random = random_of(owner.vault.entropy());
+  auto objects = TRY(list_slots(store));
+  Rotation rotation{.epoch = TRY(next_epoch(store, owner.roster, objects))};
+  for (const auto& member : owner.roster.members) {
+    if (!keys::is_living(member)) continue;
+    const keys::KeyBundle bundle = owner.bundle_for(member.id, member.role, rotation.epoch);
+    // By the newest of its slots that is whole.
+    std::optional<Result<format::KeySlot>> renewed;
+    for (const SlotObject& object : objects) {
+      if (object.member != member.id || (renewed && *renewed)) continue;
+      const auto reseal = [&]() -> Result<format::KeySlot> {
+        return within(keys::reseal_slot(TRY(read_slot(store, object)), member, bundle, owner.seed, random), object.name);
+      };
+      auto resealed = reseal();
+      if (!renewed || resealed) renewed = std::move(resealed);
+    }
+    if (!renewed) {
+      rotation.without_slot.push_back(member.name);
+      continue;
+    }
+    TRY(storage::put_or_confirm(store, slot_object_name(member.id, rotation.epoch), format::encode_key_slot(TRY(std::move(*renewed)))));
+    rotation.renewed.push_back(member.name);
+  }
+  return rotation;
 }
 }  // namespace
 
@@ -193,29 +223,13 @@ Result<format::Member> remove_member(const vault::Vault& vault, std::string_view
 
 Result<Rotation> rotate_epoch(const vault::Vault& vault) {
   Owner owner = TRY(Owner::of(vault));
-  const keys::Random random = random_of(vault.entropy());
-  const std::uint32_t current = owner.roster.epochs.back().number;
-  auto objects = TRY(list_slots(vault.store()));
-  const std::uint32_t next = TRY(next_epoch(vault.store(), owner.roster, objects));
-  Rotation rotation{.epoch = next};
-  for (const auto& member : owner.roster.members) {
-    if (!keys::is_living(member)) continue;
-    const auto object =
-        std::find_if(objects.begin(), objects.end(), [&](const SlotObject& o) { return o.member == member.id; });
-    if (object == objects.end()) {
-      rotation.without_slot.push_back(member.name);
-      continue;
-    }
-    const format::KeySlot slot = TRY(read_slot(vault.store(), *object));
-    const keys::KeyBundle bundle = owner.bundle_for(member.id, member.role, next);
-    const format::KeySlot renewed =
-        TRY(within(keys::reseal_slot(slot, member, bundle, owner.seed, random), object->name));
-    TRY(told_as_race(storage::put_or_confirm(vault.store(), slot_object_name(member.id, next), format::encode_key_slot(renewed))));
-    rotation.renewed.push_back(member.name);
-  }
+  Result<Rotation> rotation = renew_slots(owner);
+  // A slot of a rotation that died may arrive only now, where the next one is about to be put: its epoch is one more to go past.
+  for (int tries = kTriesWhileSlotsArrive; !rotation && rotation.error().kind() == ErrorKind::kConflict && tries > 0; --tries) rotation = renew_slots(owner);
+  if (!rotation) return std::unexpected(std::move(told_as_race(std::unexpected(std::move(rotation).error())).error()));
   // All in one roster: between two, a holder whose slot of the first is missing could not open the vault.
   std::vector<format::PublicKey> epoch_keys;
-  for (std::uint32_t epoch = current + 1; epoch <= next; ++epoch)
+  for (std::uint32_t epoch = owner.roster.epochs.back().number + 1; epoch <= rotation->epoch; ++epoch)
     epoch_keys.push_back(crypto::x25519_public(keys::derive_epoch_private(owner.root, vault.id(), epoch)));
   TRY(owner.publish(TRY(keys::with_new_epochs(owner.roster, owner.mark, epoch_keys))));
   return rotation;

@@ -130,6 +130,32 @@ TEST_F(OpenWith, ARotationByAListThatIsBehindLeavesNobodyOut) {
   EXPECT_EQ((*late)->keys().epochs.size(), 3u);
 }
 
+// The slot that a dead rotation had put appears between the look at the slots and the put.
+TEST_F(OpenWith, ASlotThatArrivesLateIsOneMoreEpoch) {
+  struct Late : BehindStore {
+    using BehindStore::BehindStore;
+    Result<> put(std::string_view name, ByteSpan bytes) override {
+      if (puts++ == 1) {
+        EXPECT_OK(BehindStore::put(name, as_bytes("a slot of the same name")));
+      }
+      return BehindStore::put(name, bytes);
+    }
+    int puts = 0;
+  } late(*store_);
+  const Bytes words = *platform::read_file(directory_ / "sheet", 64u << 10);
+  const auto sheet = parse_recovery_sheet(words, host_key().anchor);
+  ASSERT_OK(sheet);
+  const auto owner = vault::Vault::open(late, keys::bundle_from_root(sheet->root, sheet->vault, keys::kFirstEpoch), "", platform::system_clock(),
+                                        platform::system_entropy());
+  ASSERT_OK(owner);
+  const auto rotation = rotate_epoch(**owner);
+  ASSERT_OK(rotation);
+  EXPECT_EQ(rotation->epoch, 3u);
+  const auto vault = open_with(*store_, source_by_slot(*store_, host_key(), {}, "this key file", ""), "", platform::system_clock(), platform::system_entropy());
+  ASSERT_OK(vault);
+  EXPECT_EQ((*vault)->keys().newest_epoch().number, 3u);
+}
+
 TEST_F(OpenWith, SlotsAndRostersThatAListLacksAreAskedForByName) {
   BehindStore behind(*store_);
   rotate();
