@@ -275,9 +275,8 @@ Result<> check_empty(const std::string& path) {
 Result<> check_vacant(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) return check_empty(path);
-  const std::string above = path.substr(0, path.find_last_not_of('/') + 1) + "/..";
   if (errno != ENOENT) return fail_errno(errno, path);
-  const std::string parent = std::filesystem::path(above).lexically_normal().string();
+  const std::string parent = std::filesystem::path(path + "/..").lexically_normal().string();
   return ::stat(parent.c_str(), &status) == 0 ? Result<>() : Result<>(fail_errno(errno, parent));
 }
 

@@ -18,8 +18,8 @@ namespace {
 constexpr std::uint32_t kRotationsCutShortMax = 64;
 constexpr int kTriesWhileSlotsArrive = 4;
 
-Result<> told_as_race(Result<> put) {
-  if (put || put.error().kind() != ErrorKind::kConflict) return put;
+std::unexpected<Error> told_as_race(Error error) {
+  if (error.kind() != ErrorKind::kConflict) return std::unexpected(std::move(error));
   return fail(ErrorKind::kConflict,
               "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
 }
@@ -46,7 +46,8 @@ struct Owner {
   // Stores `next` as the newest roster; from then on it is what the following change starts from.
   Result<> publish(format::Roster next) {
     const Bytes envelope = keys::sign_roster(next, vault.id(), seed);
-    TRY(told_as_race(storage::put_or_confirm(vault.store(), format::roster_object(next.version), envelope)));
+    auto put = storage::put_or_confirm(vault.store(), format::roster_object(next.version), envelope);
+    if (!put) return told_as_race(std::move(put).error());
     mark = keys::mark_of(next, envelope);
     roster = std::move(next);
     return {};
@@ -226,7 +227,7 @@ Result<Rotation> rotate_epoch(const vault::Vault& vault) {
   Result<Rotation> rotation = renew_slots(owner);
   // A slot of a rotation that died may arrive only now, where the next one is about to be put: its epoch is one more to go past.
   for (int tries = kTriesWhileSlotsArrive; !rotation && rotation.error().kind() == ErrorKind::kConflict && tries > 0; --tries) rotation = renew_slots(owner);
-  if (!rotation) return std::unexpected(std::move(told_as_race(std::unexpected(std::move(rotation).error())).error()));
+  if (!rotation) return told_as_race(std::move(rotation).error());
   // All in one roster: between two, a holder whose slot of the first is missing could not open the vault.
   std::vector<format::PublicKey> epoch_keys;
   for (std::uint32_t epoch = owner.roster.epochs.back().number + 1; epoch <= rotation->epoch; ++epoch)

@@ -70,7 +70,6 @@ bool slot_goes_first(const SlotObject& a, const SlotObject& b) {
   return a.member != b.member ? a.member < b.member : a.epoch > b.epoch;
 }
 
-
 // Opens the first slot that the credential fits. `what` names the credential in errors.
 Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Credential& credential,
                                      const AccessOptions& options, std::string_view what) {
@@ -79,7 +78,8 @@ Result<keys::KeyBundle> open_by_slot(storage::ObjectStore& store, const keys::Cr
   // is good.
   const std::uint32_t epoch = hinted_epoch(store);
   std::vector<format::MemberId> members;
-  for (const auto& object : objects) members.push_back(object.member);
+  for (const auto& object : objects)
+    if (members.empty() || members.back() != object.member) members.push_back(object.member);   // they are listed by member
   if (const auto* file = std::get_if<keys::KeyFile>(&credential)) members.push_back(file->member);
   // What cannot be asked for is no reason to leave the others untried.
   (void)add_unlisted_slots(store, members, {epoch, 0}, objects);

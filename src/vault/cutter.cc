@@ -34,8 +34,6 @@ Words load(const unsigned char* p) {
   return words;
 }
 
-std::uint16_t word(const unsigned char* p) { return static_cast<std::uint16_t>(p[0] | p[1] << 8); }
-
 }  // namespace
 
 Cutter::Cutter(ByteSpan key) {
@@ -59,8 +57,9 @@ Cutter::Cutter(ByteSpan key) {
 }
 
 bool Cutter::is_mark(const unsigned char* p) const {
+  const ByteSpan window = std::as_bytes(std::span(p, kMarkBytes));
   unsigned sum = bias_;
-  for (std::size_t i = 0; i < factors_.size(); ++i) sum += unsigned{factors_[i]} * word(p + kWordAt[i]);
+  for (std::size_t i = 0; i < factors_.size(); ++i) sum += unsigned{factors_[i]} * load_le<std::uint16_t>(window, kWordAt[i]);
   return (sum & kNoMark) == 0;
 }
 

@@ -56,13 +56,14 @@ class OpenWith : public ::testing::Test {
     store_ = std::move(*store);
   }
   keys::KeyFile host_key() { return keys::parse_key_file(*platform::read_file(key_file_, 4096)).value(); }
-  void rotate() {
-    const keys::KeyFile key = host_key();
+  Result<std::unique_ptr<vault::Vault>> open_as_owner(storage::ObjectStore& store) {
     const Bytes words = *platform::read_file(directory_ / "sheet", 64u << 10);
-    const auto sheet = parse_recovery_sheet(words, key.anchor);
-    ASSERT_OK(sheet);
-    const auto owner = vault::Vault::open(*store_, keys::bundle_from_root(sheet->root, sheet->vault, keys::kFirstEpoch), "", platform::system_clock(),
-                                          platform::system_entropy());
+    const auto sheet = parse_recovery_sheet(words, host_key().anchor).value();
+    return vault::Vault::open(store, keys::bundle_from_root(sheet.root, sheet.vault, keys::kFirstEpoch), "", platform::system_clock(),
+                              platform::system_entropy());
+  }
+  void rotate() {
+    const auto owner = open_as_owner(*store_);
     ASSERT_OK(owner);
     EXPECT_OK(rotate_epoch(**owner));
   }
@@ -90,20 +91,14 @@ TEST_F(OpenWith, ARotationBetweenTheSlotAndTheRosterIsNotTheHoldersFault) {
 // A member that was added after the list, a rotation that was cut short, and the rotation: none of them is in the list.
 TEST_F(OpenWith, ARotationByAListThatIsBehindLeavesNobodyOut) {
   BehindStore behind(*store_);
-  const auto owner_of = [&](storage::ObjectStore& store) {
-    const Bytes words = *platform::read_file(directory_ / "sheet", 64u << 10);
-    const auto sheet = parse_recovery_sheet(words, host_key().anchor);
-    return vault::Vault::open(store, keys::bundle_from_root(sheet->root, sheet->vault, keys::kFirstEpoch), "", platform::system_clock(),
-                              platform::system_entropy());
-  };
   {
-    const auto owner = owner_of(*store_);
+    const auto owner = open_as_owner(*store_);
     ASSERT_OK(owner);
     ASSERT_OK(add_member(**owner, {.name = "late", .role = format::Role::kReader, .by = NewMember::ByKeyFile{directory_ / "late.key"}},
                          {.memory_kib = 8192, .passes = 1}));
   }
   {
-    const auto owner = owner_of(*store_);
+    const auto owner = open_as_owner(*store_);
     ASSERT_OK(owner);
     // Dies after two new slots.
     struct Dying : BehindStore {
@@ -113,11 +108,11 @@ TEST_F(OpenWith, ARotationByAListThatIsBehindLeavesNobodyOut) {
       }
       int puts = 0;
     } dying(*store_);
-    const auto doomed = owner_of(dying);
+    const auto doomed = open_as_owner(dying);
     ASSERT_OK(doomed);
     ASSERT_FALSE(rotate_epoch(**doomed));
   }
-  const auto owner = owner_of(behind);
+  const auto owner = open_as_owner(behind);
   ASSERT_OK(owner);
   const auto rotation = rotate_epoch(**owner);
   ASSERT_OK(rotation);
@@ -142,11 +137,7 @@ TEST_F(OpenWith, ASlotThatArrivesLateIsOneMoreEpoch) {
     }
     int puts = 0;
   } late(*store_);
-  const Bytes words = *platform::read_file(directory_ / "sheet", 64u << 10);
-  const auto sheet = parse_recovery_sheet(words, host_key().anchor);
-  ASSERT_OK(sheet);
-  const auto owner = vault::Vault::open(late, keys::bundle_from_root(sheet->root, sheet->vault, keys::kFirstEpoch), "", platform::system_clock(),
-                                        platform::system_entropy());
+  const auto owner = open_as_owner(late);
   ASSERT_OK(owner);
   const auto rotation = rotate_epoch(**owner);
   ASSERT_OK(rotation);
