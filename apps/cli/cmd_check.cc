@@ -61,7 +61,7 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   maintenance::CheckProgress progress;
   CancelToken cancel;
   const auto work = [&] {
-    const tasks::InterruptGuard interrupts(cancel, "coppice: stopping; a check changes nothing\n");
+    const tasks::InterruptGuard interrupts(cancel, "coppice: stopping; a check changes nothing in the vault\n");
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress] {
       return tasks::ProgressSample{progress.packs, progress.bytes, progress.packs_total, progress.bytes_total,
                                    progress.bytes_total > 0};
@@ -101,9 +101,14 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
     print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total,
                                           report->damage_total == 1 ? "" : "s", extent)
                             : fmt::format("no damage found: {}\n", extent));
-    if (report->damaged())
-      print("Until a damaged pack is moved out of the vault, new snapshots go on to rely on it. Once it is, a backup stores anew what the hosts still have\n"
-            "of it, and new snapshots are whole. Older ones lack those files for good: take what else you want of them, then forget them.\n");
+    if (report->packs_damaged) {
+      print(report->not_remembered
+                ? fmt::format("This could not be noted for the next backup: {}. Until a damaged pack is moved out of the vault, new snapshots go on to rely on it.\n",
+                              report->not_remembered->message())
+                : "This host's next backup stores anew what its sources still have of a damaged pack, and its new snapshots are whole. Other hosts go on to rely\n"
+                  "on theirs until a check runs there too, or the pack is moved out of the vault.\n");
+      print("Older snapshots lack those files for good: take what else you want of them, then forget them.\n");
+    }
   }
   return report->damaged() ? kFailed : kDone;
 }

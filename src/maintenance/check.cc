@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "check_internal.h"
+#include "vault/damaged_packs.h"
 
 namespace coppice::maintenance {
 namespace {
@@ -66,6 +67,16 @@ std::string_view check_phase_name(CheckPhase phase) {
   return "";
 }
 
+static void remember_damage(CheckRun& run) {
+  std::vector<format::PackName> packs;
+  for (const Finding& finding : run.report.findings) {
+    if (finding.severity != Severity::kDamage) continue;
+    if (const auto pack = format::parse_pack_object(finding.object)) packs.push_back(*pack);
+  }
+  run.report.packs_damaged = !packs.empty();
+  if (Result<> done = vault::remember_damaged_packs(run.vault, std::move(packs)); !done) run.report.not_remembered = std::move(done).error();
+}
+
 Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& options, CheckProgress& progress,
                                 const CancelToken& cancel) {
   if (options.read_data_percent > 100) return fail(ErrorKind::kInvalid, "a percentage is between 0 and 100");
@@ -88,6 +99,7 @@ Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& o
         fmt::format("Only {} % of the packs were read (sample {}).", options.read_data_percent, options.sample_seed));
   TRY(check_all(run));
   run.findings.move_into(run.report);
+  remember_damage(run);
   return std::move(run.report);
 }
 

@@ -7,6 +7,7 @@
 #include "last_commit.h"
 #include "packs/lists.h"
 #include "parallel.h"
+#include "vault/damaged_packs.h"
 
 namespace coppice::vault {
 namespace {
@@ -20,10 +21,9 @@ struct Sum {
   bool operator==(const Sum&) const = default;
 };
 
-// A pack that must be looked for by name.
+// A pack that must be looked for by name, or read.
 struct Suspect {
-  format::PackName name;
-  std::uint64_t bytes = 0;
+  format::PackRecord record;
   bool live = false;      // a commit that nobody forgot names it
   bool there = false;
 };
@@ -37,9 +37,9 @@ Result<> list_packs(const Vault& vault, const std::function<void(const format::P
   return {};
 }
 
-// The packs of the sessions whose packs the store does not list as the commit sums them up. Nearly always there are none: only a session
-// that adopted packs, or lost some, differs.
-Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past) {
+// The packs of the sessions whose packs the store does not list as the commit sums them up, and those of `damaged`. Nearly always there
+// are none: only a session that adopted packs, or lost some, differs.
+Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, const std::vector<format::PackName>& damaged) {
   std::map<format::SessionId, Sum> listed;
   TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
     Sum& sum = listed[name.session];
@@ -48,46 +48,63 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past) {
   }));
   std::vector<Suspect> suspects;
   for (const OwnPast::Session& session : past.sessions) {
-    if (session.packs.packs == 0 || listed[session.id] == Sum{session.packs.packs, session.packs.bytes}) continue;
+    if (session.packs.packs == 0) continue;
+    const bool differs = listed[session.id] != Sum{session.packs.packs, session.packs.bytes};
+    if (!differs && damaged.empty()) continue;
     const Result<> read = packs::read_pack_list(vault.store(), session.packs, [&](const std::vector<format::PackRecord>& records) -> Result<> {
-      for (const format::PackRecord& record : records) suspects.push_back({record.name, record.bytes, !session.forgotten});
+      for (const format::PackRecord& record : records)
+        if (differs || std::ranges::binary_search(damaged, record.name)) suspects.push_back({record, !session.forgotten});
       return {};
     });
     if (!read)
       past.notices.push_back(fmt::format("the packs of {} cannot be looked for: {}", format::snapshot_object(session.id), read.error().message()));
   }
-  std::ranges::sort(suspects, [](const Suspect& a, const Suspect& b) { return a.name != b.name ? a.name < b.name : a.live > b.live; });
-  const auto same = std::ranges::unique(suspects, {}, &Suspect::name);
+  const auto name = [](const Suspect& suspect) -> const format::PackName& { return suspect.record.name; };
+  std::ranges::sort(suspects, [&](const Suspect& a, const Suspect& b) { return name(a) != name(b) ? name(a) < name(b) : a.live > b.live; });
+  const auto same = std::ranges::unique(suspects, {}, name);
   suspects.erase(same.begin(), same.end());
   return suspects;
 }
 
-// A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name.
+// A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name. What a check found damaged is
+// read again: it may have been put back since.
 Result<> find_lost(const Vault& vault, OwnPast& past) {
-  std::vector<Suspect> suspects = TRY(find_suspects(vault, past));
+  const std::vector<format::PackName> damaged = remembered_damaged_packs(vault);
+  const auto is_damaged = [&](const Suspect& suspect) { return std::ranges::binary_search(damaged, suspect.record.name); };
+  std::vector<Suspect> suspects = TRY(find_suspects(vault, past, damaged));
   if (suspects.empty()) return {};
   TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
-    const auto it = std::ranges::lower_bound(suspects, name, {}, &Suspect::name);
-    if (it != suspects.end() && it->name == name && it->bytes == bytes) it->there = true;
+    const auto it = std::ranges::lower_bound(suspects, name, {}, [](const Suspect& suspect) { return suspect.record.name; });
+    if (it != suspects.end() && it->record.name == name && it->record.bytes == bytes && !is_damaged(*it)) it->there = true;
   }));
   std::erase_if(suspects, [](const Suspect& suspect) { return suspect.there; });
   parallel_for(suspects.size(), kConfirmThreads, [&](std::size_t i) {
-    const Result<std::uint64_t> size = vault.store().size(format::pack_object(suspects[i].name));
+    Suspect& suspect = suspects[i];
+    if (is_damaged(suspect)) {
+      suspect.there = verify_pack(vault, suspect.record).has_value();
+      return;
+    }
+    const Result<std::uint64_t> size = vault.store().size(format::pack_object(suspect.record.name));
     // A store that does not answer has not said that the pack is gone.
-    suspects[i].there = size ? *size == suspects[i].bytes : size.error().kind() != ErrorKind::kNotFound;
+    suspect.there = size ? *size == suspect.record.bytes : size.error().kind() != ErrorKind::kNotFound;
   });
   std::string names;
   std::size_t told = 0, live = 0;
+  std::vector<format::PackName> mended;
   for (const Suspect& suspect : suspects) {
-    if (suspect.there) continue;
-    past.lost.push_back(suspect.name);
+    if (suspect.there) {
+      if (is_damaged(suspect)) mended.push_back(suspect.record.name);
+      continue;
+    }
+    past.lost.push_back(suspect.record.name);
     if (!suspect.live) continue;
     ++live;
-    if (told < kNamesTold) names += (told++ ? ", " : "") + format::pack_object(suspect.name);
+    if (told < kNamesTold) names += (told++ ? ", " : "") + format::pack_object(suspect.record.name);
   }
+  forget_damaged_packs(vault, mended);
   if (live > 0)
-    past.notices.push_back(fmt::format("{} pack{} of earlier snapshots {} gone from the vault or cut short: {}{}. What of them the sources still have is "
-                                       "stored again; `coppice check` says what else they cost",
+    past.notices.push_back(fmt::format("{} pack{} of earlier snapshots {} gone from the vault, cut short or damaged: {}{}. What of them the sources still "
+                                       "have is stored again; `coppice check` says what else they cost",
                                        live, live == 1 ? "" : "s", live == 1 ? "is" : "are", names, live > told ? ", ..." : ""));
   return {};
 }

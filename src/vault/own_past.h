@@ -20,8 +20,8 @@ struct OwnPast {
   std::vector<Session> sessions;             // ascending
   std::optional<Snapshot> previous;          // the newest of the lineage
   std::vector<format::RunRecord> runs;       // not superseded
-  // Packs that our commits name and the store does not hold, or holds with another size: ascending. An index hit in one of them, or a
-  // slice of the base that lies there, is no evidence that a chunk is stored.
+  // Packs that our commits name and the store does not hold, holds with another size, or holds damaged (found by a check on this host):
+  // ascending. An index hit in one of them, or a slice of the base that lies there, is no evidence that a chunk is stored.
   std::vector<format::PackName> lost;
   bool previous_usable = true;               // false: the base refers to a lost pack, or its list cannot be read
   std::vector<std::string> notices;

@@ -1,4 +1,5 @@
-// Is everything there, and is it what it was? Reads only; runs beside backups.
+// Is everything there, and is it what it was? Runs beside backups. Changes nothing in the vault; in this host's state it remembers the packs
+// that are damaged (vault/damaged_packs.h).
 //
 // Always checked: vault.json, the chain of rosters, the key slots, generation 0, every session's claim, every
 // snapshot's signature and its place in its lineage, the packs that commits record (presence, length, directory), index
@@ -71,6 +72,8 @@ struct CheckReport {
                 tree_entries = 0;
   std::uint64_t packs_read = 0, blocks_read = 0, bytes_read = 0, plain_bytes = 0;
   std::uint64_t passes = 1;              // how often the vault was gone over to stay within the memory
+  bool packs_damaged = false;            // of the findings, one at least is about a pack
+  std::optional<Error> not_remembered;   // why the next backup of this host does not know of them
   bool references_left_out = false;      // more chunks than there was room for: not every reference was compared
   std::vector<std::string> not_checked;  // sentences: what this key or these options left out
   bool damaged() const { return damage_total > 0; }
