@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +46,18 @@ struct Cli {
   std::function<int()> action;
 };
 
-// A subcommand with its one-line description and its examples (lines without indentation; "coppice ..." or a remark).
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
-                      const std::vector<std::string>& examples);
+// A subcommand with its one-line description and its examples: lines without indentation, a command and, behind two blanks or more, what it does.
+struct MoreHelp {
+  std::string remark = "";                    // sentences
+  std::vector<std::string> exit_status = {};  // "0  done", where the command gives them a meaning of its own
+};
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description, const std::vector<std::string>& examples,
+                      const MoreHelp& more = {});
+std::shared_ptr<CLI::FormatterBase> help_formatter();
+// Lines of help in at most `width` columns: a sentence goes on below itself, a command with a backslash, what it does under its own column.
+std::string wrap_lines(std::string_view text, std::size_t width);
+std::vector<const CLI::App*> visible_commands(const CLI::App& command);  // below it
+std::string bash_completion(const CLI::App& app);
 // Adds the options of Common. kNone: a command that opens no vault.
 enum class Access { kNone, kStore, kVault };
 void add_common_options(Cli& cli, CLI::App* command, Access access);

@@ -47,8 +47,8 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
 void add_cat(Cli& cli) {
   CLI::App* command =
       add_command(cli.app, "cat", "Write one file of a snapshot to standard output",
-                  {"coppice cat latest:/etc/fstab", "coppice cat @2026-11-22T08:00:/var/lib/dump.sql | psql",
-                   "With --json the summary goes to standard error: standard output is the file."});
+                  {"coppice cat latest:/etc/fstab", "coppice cat @2026-11-22T08:00:/var/lib/dump.sql | psql"},
+                  {.remark = "With --json the summary goes to standard error: standard output is the file."});
   auto options = std::make_shared<CatOptions>();
   command->add_option("file", options->snapshot, "SNAP:/PATH")
       ->required()

@@ -146,8 +146,8 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
 void add_diff(Cli& cli) {
   CLI::App* command = add_command(
       cli.app, "diff", "Show what changed from one snapshot to another",
-      {"coppice diff 3fa29c 81bd02", "coppice diff @2026-11-22 latest", "coppice diff 3fa29c:/etc latest",
-       "Each line starts with + added, - removed, M content modified, T type changed, U only metadata or times."});
+      {"coppice diff 3fa29c 81bd02", "coppice diff @2026-11-22 latest", "coppice diff 3fa29c:/etc latest"},
+      {.remark = "Each line starts with + added, - removed, M content modified, T type changed, U only metadata or times."});
   auto options = std::make_shared<DiffOptions>();
   command->add_option("before", options->before, "SNAP[:/PATH]: the older one")
       ->required()

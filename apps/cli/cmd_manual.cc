@@ -1,5 +1,5 @@
-// coppice manual: the man page and the bash completion, written from the same definitions as --help. Hidden; the build
-// calls it.
+// coppice manual: the man page and the bash completion, written from the same definitions as --help. Hidden: the build calls it, and the
+// completion for the names of plans.
 #include <algorithm>
 
 #include "cli.h"
@@ -7,6 +7,8 @@
 namespace coppice::cli {
 
 namespace {
+constexpr std::size_t kPageColumns = 71;  // what a page of 78 columns has behind its margin
+
 std::string roff(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -26,10 +28,6 @@ std::string roff_lines(std::string_view text) {
     at = end + 1;
   }
   return out;
-}
-
-std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
 }
 
 void option_of(const CLI::Option& option, std::string& out) {
@@ -67,7 +65,7 @@ void manual_of(const CLI::App& app, const std::string& name, const std::vector<c
     if (std::any_of(shared.begin(), shared.end(), [&](auto* one) { return same(*one, *option); })) continue;
     option_of(*option, out);
   }
-  if (!app.get_footer().empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff_lines(app.get_footer()));
+  if (!app.get_footer().empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff_lines(wrap_lines(app.get_footer(), kPageColumns)));
   for (const CLI::App* command : visible_commands(app))
     manual_of(*command, name + " " + command->get_name(), shared, out);
 }
@@ -77,7 +75,7 @@ std::string manual(const CLI::App& app) {
                     "\" \"User Commands\"\n"
                     ".SH NAME\ncoppice \\- encrypted, deduplicated, verified backups of Linux hosts\n"
                     ".SH SYNOPSIS\n.B coppice\n.I COMMAND\n[options]\n.SH DESCRIPTION\n";
-  out += roff(app.get_description()) + "\n.PP\n.nf\n" + roff_lines(app.get_footer()) + "\n.fi\n";
+  out += roff(app.get_description()) + "\n.PP\n.nf\n" + roff_lines(wrap_lines(app.get_footer(), kPageColumns)) + "\n.fi\n";
   out +=
       ".PP\nA snapshot (SNAP) is named by the first digits of its id (four at least), by \\fBlatest\\fR, or by "
       "\\fB@\\fR and a time: "
@@ -109,42 +107,26 @@ std::string manual(const CLI::App& app) {
   return out;
 }
 
-void completion_of(const CLI::App& app, const std::string& path, std::string& out) {
-  std::string words;
-  for (const CLI::App* sub : visible_commands(app)) {
-    words += sub->get_name() + " ";
-    completion_of(*sub, path + " " + sub->get_name(), out);
-  }
-  for (const CLI::Option* option : app.get_options())
-    for (const std::string& name : option->get_lnames()) words += "--" + name + " ";
-  out += fmt::format("    \"{}\") words=\"{}\" ;;\n", path, words);
+// The names of the plans that there are, one a line: what the completion asks for.
+int print_plans(const Common& common) {
+  const auto plans = read_plans(common);
+  if (!plans) return report(common, plans.error());
+  for (const policy::Plan& plan : plans->configuration.plans) print(plan.name + "\n");
+  return kDone;
 }
 }  // namespace
 
 void add_manual(Cli& cli) {
-  CLI::App* command = cli.app.add_subcommand("manual", "Write the man page or the bash completion");
+  CLI::App* command = cli.app.add_subcommand("manual", "Write the man page or the bash completion, or name the plans for it");
   command->group("");
   auto what = std::make_shared<std::string>("man");
-  command->add_option("what", *what)->transform(CLI::IsMember({"man", "bash"}));
+  command->add_option("what", *what)->transform(CLI::IsMember({"man", "bash", "plans"}));
+  add_config_option(cli, command);
   command->callback([&cli, what] {
     cli.action = [&cli, what] {
-      std::string out;
-      if (*what == "man") {
-        out = manual(cli.app);
-      } else {
-        out =
-            "# bash completion for coppice\n_coppice() {\n  local path=coppice word words=\n  for word in "
-            "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-            "    case $word in -*) ;; *) case $path in coppice|'coppice key') path=\"$path $word\" ;; esac ;; esac\n  "
-            "done\n  case $path in\n";
-        completion_of(cli.app, "coppice", out);
-        out +=
-            "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\") $(compgen -f -- "
-            "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
-            "complete -o filenames -F _coppice coppice\n";
-      }
-      print(out);
-      return kDone;
+      if (*what == "plans") return print_plans(cli.common);
+      print(*what == "man" ? manual(cli.app) : bash_completion(cli.app));
+      return static_cast<int>(kDone);
     };
   });
 }

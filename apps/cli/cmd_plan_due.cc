@@ -49,8 +49,8 @@ void add_plan_due(Cli& cli, CLI::App& parent) {
   CLI::App* command = add_command(
       parent, "due", "Run the plans whose time has come since their last run",
       {"coppice plan due             what cron calls every five minutes where systemd does not run",
-       "coppice plan due --dry-run   only say which ones are due",
-       "However many times were missed, a plan runs once. One that never ran is due at once."});
+       "coppice plan due --dry-run   only say which ones are due"},
+      {.remark = "However many times were missed, a plan runs once. One that never ran is due at once."});
   auto options = std::make_shared<DueOptions>();
   command->add_option("plan", options->names, "Only these plans")->type_name("NAME");
   command->add_flag("-n,--dry-run", options->dry_run, "Say which plans are due, and run nothing");

@@ -174,7 +174,8 @@ int run_plan_install(const Common& common, const InstallOptions& options) {
   if (auto done = install(common, options, *plans, *chosen); !done)
     return report(common, done.error(), done.error().kind() == ErrorKind::kNotFound ? opening_hint(common, done.error()) : "");
   if (!options.systemd() && !options.elsewhere() && !options.dry_run && !tasks::cron_is_installed())
-    note("coppice: warning: neither systemd nor a cron is on this host, so nothing will start the plans: install cron, or have 'coppice plan due' called every five minutes\n");
+    note("coppice: warning: neither systemd nor a cron is on this host, so nothing will start the plans: install cron, or have "
+         "'coppice plan due' called every five minutes\n");
   if (!common.json && !common.quiet && !options.dry_run)
     note(fmt::format("'coppice plan test' tells whether they can run{}.\n",
                      options.systemd() ? ", 'systemctl list-timers' when they do" : ""));
@@ -229,8 +230,8 @@ void add_install_options(CLI::App* command, InstallOptions& options) {
 void add_plan_install(Cli& cli, CLI::App& parent) {
   CLI::App* command = add_command(
       parent, "install", "Have the host run the plans by their schedules: systemd timers, else a line for cron",
-      {"coppice plan install               all that have a schedule", "coppice plan install data --dry-run",
-       "After a change of schedule or sources in the configuration, install again."});
+      {"coppice plan install               all that have a schedule", "coppice plan install data --dry-run"},
+      {.remark = "After a change of schedule or sources in the configuration, install again."});
   auto options = std::make_shared<InstallOptions>();
   add_install_options(command, *options);
   command->add_option("--scheduler", options->scheduler, "auto: systemd where it runs, else cron")

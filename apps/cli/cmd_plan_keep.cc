@@ -41,7 +41,8 @@ int run_plan_keep(const Common& asked, const KeepOptions& options) {
 void add_plan_keep(Cli& cli, CLI::App& parent) {
   CLI::App* command = add_command(parent, "keep", "Show which snapshots of a plan its keep rules keep, and forget the others",
                                   {"coppice plan keep data --dry-run    say why each stays or goes",
-                                   "coppice plan keep data --yes", "Each good run of the plan does it by itself."});
+                                   "coppice plan keep data --yes"},
+                                  {.remark = "Each good run of the plan does it by itself."});
   auto options = std::make_shared<KeepOptions>();
   command->add_option("plan", options->plan, "The plan's name in the configuration")->type_name("NAME")->required();
   command->add_flag("-n,--dry-run", options->mode.dry_run, "Show it only");

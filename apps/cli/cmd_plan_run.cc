@@ -84,8 +84,8 @@ int run_plan_named(const Common& asked, const std::string& name, bool accept_unm
 void add_plan_run(Cli& cli, CLI::App& parent) {
   CLI::App* command = add_command(
       parent, "run", "Back up what a plan says, with its hooks and keep rules",
-      {"coppice plan run data", "coppice plan run data --json",
-       "0: done. 3: a snapshot was made, with warnings. 1: no snapshot was made, or the plan is running already."});
+      {"coppice plan run data", "coppice plan run data --json"},
+      {.exit_status = {"0  done", "1  no snapshot was made, or the plan is running already", "3  a snapshot was made, with warnings"}});
   auto name = std::make_shared<std::string>();
   auto accept_unmounted = std::make_shared<bool>(false);
   command->add_option("plan", *name, "The plan's name in the configuration")->type_name("NAME")->required();

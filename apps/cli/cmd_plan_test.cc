@@ -54,8 +54,7 @@ int run_plan_test(const Common& common, const std::vector<std::string>& names) {
   const bool empty = plans->configuration.plans.empty();
   teller.tell("", {.what = "configuration " + shown(plans->file),
                    .bad = empty ? std::optional<std::string>("there is no plan in it") : std::nullopt,
-                   .good = fmt::format("{} plan{}", plans->configuration.plans.size(),
-                                       plans->configuration.plans.size() == 1 ? "" : "s")});
+                   .good = tasks::render_count(plans->configuration.plans.size(), "plan")});
   const auto environment = tasks::process_environment();
   const auto opened = open_vault(plans->with_vault(common));
   for (const auto& check : tasks::check_vault(opened)) teller.tell("", check);
@@ -73,7 +72,8 @@ int run_plan_test(const Common& common, const std::vector<std::string>& names) {
 void add_plan_test(Cli& cli, CLI::App& parent) {
   CLI::App* command = add_command(
       parent, "test", "See whether plans can run: reads what they need, runs and stores nothing",
-      {"coppice plan test            all of them", "coppice plan test data", "0: all is good. 1: something is wrong."});
+      {"coppice plan test            all of them", "coppice plan test data"},
+      {.exit_status = {"0  all is good", "1  something is wrong"}});
   auto names = std::make_shared<std::vector<std::string>>();
   command->add_option("plan", *names, "Only these plans")->type_name("NAME");
   add_common_options(cli, command, Access::kVault);

@@ -115,9 +115,9 @@ int run_status(const Common& common, const StatusOptions& options, const CLI::Ap
 void add_status(Cli& cli) {
   CLI::App* command = add_command(
       cli.app, "status", "Say whether this host's plans do what they should",
-      {"coppice status                     0: all good. 1: one failed, never ran, is overdue or did not end",
-       "coppice status --max-age 26h       1 too when a last good run is older",
-       "coppice status -q --prometheus /var/lib/prometheus/node-exporter/coppice.prom"});
+      {"coppice status", "coppice status --max-age 26h       bad too when a last good run is older",
+       "coppice status -q --prometheus /var/lib/prometheus/node-exporter/coppice.prom"},
+      {.exit_status = {"0  all are good", "1  one failed, never ran, is overdue, too old or did not end"}});
   auto options = std::make_shared<StatusOptions>();
   command->add_option("plan", options->plans, "Only these plans")->type_name("NAME");
   command->add_option("--max-age", options->age_max, "The last good run may be this old: 26h, 8d")->type_name("TIME");

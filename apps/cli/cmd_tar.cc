@@ -76,8 +76,8 @@ void add_tar(Cli& cli) {
   CLI::App* command =
       add_command(cli.app, "tar", "Write a snapshot, or a part of it, as a tar archive",
                   {"coppice tar latest -o backup.tar", "coppice tar latest:/etc | tar tvf -",
-                   "coppice tar 3fa29c:/home/ann | zstd > ann.tar.zst",
-                   "With --json, objects go to standard error when the archive goes to standard output."});
+                   "coppice tar 3fa29c:/home/ann | zstd > ann.tar.zst"},
+                  {.remark = "With --json, objects go to standard error when the archive goes to standard output."});
   auto options = std::make_shared<TarOptions>();
   command->add_option("snapshot", options->snapshot, kSnapshotHelp)
       ->required()

@@ -28,16 +28,6 @@ std::string_view told_of(const Warning& warning) {
 }
 }  // namespace
 
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
-                      const std::vector<std::string>& examples) {
-  CLI::App* command = parent.add_subcommand(name, description);
-  std::string footer;
-  for (const auto& line : examples) footer += (footer.empty() ? "Examples:\n  " : "\n  ") + line;
-  command->footer(footer);
-  command->get_formatter()->column_width(34);
-  return command;
-}
-
 CLI::Option* add_repeatable(CLI::App* command, const std::string& names, std::vector<std::string>& values,
                             const std::string& description) {
   return command->add_option(names, values, description)->allow_extra_args(false);
@@ -204,8 +194,7 @@ void print_warnings(const Common& common, const std::vector<Warning>& warnings, 
     note(fmt::format("coppice: warning: {}{}\n", path, told_of(warnings[i])));
   }
   if (total > std::min(warnings.size(), kShown)) {
-    note(fmt::format("coppice: ... and {} more warnings\n",
-                     tasks::render_count(total - std::min(warnings.size(), kShown))));
+    note(fmt::format("coppice: ... and {}\n", tasks::render_count(total - std::min(warnings.size(), kShown), "more warning")));
   }
 }
 

@@ -31,10 +31,6 @@ void harden_process() {
   crypto::initialise();
 }
 
-std::vector<const CLI::App*> shown_subcommands(const CLI::App& command) {
-  return command.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
-}
-
 // The command that was asked for, as deep as it was named.
 const CLI::App* chosen_command(const CLI::App& app) {
   const CLI::App* at = &app;
@@ -49,7 +45,7 @@ std::optional<std::string> nearest_name(const CLI::App& command, std::string_vie
     for (const CLI::Option* option : command.get_options())
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
   } else {
-    for (const CLI::App* one : shown_subcommands(command)) names.push_back(one->get_name());
+    for (const CLI::App* one : visible_commands(command)) names.push_back(one->get_name());
   }
   if (word.size() < 3) return std::nullopt;
   const auto near = policy::nearest(word.substr(0, word.find('=')), {names.begin(), names.end()});
@@ -89,7 +85,7 @@ std::string told(const CLI::ParseError& error, const CLI::App& command) {
 
 // "add, list or remove"
 std::string list_of_subcommands(const CLI::App& command) {
-  const auto all = shown_subcommands(command);
+  const auto all = visible_commands(command);
   std::string text;
   for (std::size_t i = 0; i < all.size(); ++i)
     text += (i == 0 ? "" : i + 1 == all.size() ? " or " : ", ") + all[i]->get_name();
@@ -124,11 +120,11 @@ int parse_and_run(int argc, char** argv) {
       "First steps:\n"
       "  coppice init --vault /mnt/backup/vault      make a vault, once\n"
       "  coppice backup --vault /mnt/backup/vault /  back up this host\n"
-      "  coppice list --vault /mnt/backup/vault      see what is there\n"
-      "COPPICE_VAULT, or vault = \"/path\" in coppice.toml (/etc/coppice, or ~/.config/coppice for a user),\n"
+      "  coppice list --vault /mnt/backup/vault      see what is there\n\n"
+      "COPPICE_VAULT, or vault = \"/path\" in coppice.toml (/etc/coppice, or ~/.config/coppice for a user), "
       "saves typing --vault. 'coppice help COMMAND' (or 'coppice COMMAND --help') tells more, with examples.");
   cli.app.require_subcommand(0, 1);
-  cli.app.get_formatter()->column_width(34);
+  cli.app.formatter(help_formatter());
   bool version = false;
   cli.app.add_flag("--version", version, "Show the version, as 'coppice version' does");
   for (auto* add : {add_init, add_backup, add_list, add_ls, add_find, add_diff, add_cat, add_restore, add_tar,
@@ -137,7 +133,9 @@ int parse_and_run(int argc, char** argv) {
   }
   const std::vector<const char*> words = as_understood(argc, argv);
   const std::string_view first = words.size() > 1 ? words[1] : "";
-  const auto no_command = [&](bool json) { return usage(&cli.app, fmt::format("there is no command '{}'{}", first, guess(nearest_name(cli.app, first))), json); };
+  const auto no_command = [&](bool json) {
+    return usage(&cli.app, fmt::format("there is no command '{}'{}", first, guess(nearest_name(cli.app, first))), json);
+  };
   try {
     cli.app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::Success& help) {

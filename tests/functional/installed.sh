@@ -1,4 +1,4 @@
-# `cmake --install` brings the program, its man page and the shell's completion; all three know every command.
+# `cmake --install` brings the program, its man page and the shell's completion; all three know every command. The pages of --help fit the terminal.
 . "$(dirname "$0")/lib.sh" "$1"
 cmake --install "$(dirname "$tools")" --component Unspecified --prefix "$work/prefix" > "$work/out" 2>&1 || { cat "$work/out"; die "it does not install"; }
 [ -x "$work/prefix/bin/coppice" ] || die "there is no program"
@@ -13,7 +13,7 @@ commands=$("$coppice" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1
 if command -v groff > /dev/null; then
   groff -man -Tutf8 -ww "$page" > "$work/rendered" 2> "$work/err" || die "the man page is not roff"
   [ ! -s "$work/err" ] || die "the man page: $(head -n 3 "$work/err")"
-  for word in $commands in-place test-sheet COPPICE_VAULT; do grep -q -e "$word" "$work/rendered" || die "the man page lacks $word"; done
+  for word in $commands in-place test-sheet COPPICE_VAULT "Exit status:"; do grep -q -e "$word" "$work/rendered" || die "the man page lacks $word"; done
 fi
 if command -v mandoc > /dev/null; then
   mandoc -T lint -W warning "$page" > "$work/out" || { head "$work/out"; die "mandoc has something to say"; }
@@ -31,3 +31,46 @@ done
 [[ " $(completed coppice key ro) " == *" rotate "* ]] || die "'key ro' is not completed"
 [[ " $(completed coppice key rotate --pass) " == *" --passphrase-file "* ]] || die "'key rotate --pass' is not completed"
 [[ " $(completed coppice backup sh) " == *" share "* ]] || die "a directory is not completed"
+offers() {  # offers WHAT WORDS...: exactly that is offered for the last of them
+  local what=$1 got
+  shift
+  got=$(completed "$@")
+  [ "$got" = "$what" ] || die "'$*' is completed by '$got', wanted '$what'"
+}
+offers "help" coppice he
+offers "plan" coppice help pl
+offers "run" coppice help plan ru
+offers "reader" coppice init --host-role r
+offers "owner reader writer keeper" coppice key add --role ""
+offers "writer" coppice key export --role = wr
+offers "share" coppice restore latest --to sh
+offers "" coppice backup --tag sh                # a value of its own
+offers "share" coppice backup --tag share sh     # and then sources again
+offers "latest" coppice restore la
+offers "share" coppice check --recovery-sheet sh
+mkdir -p "$COPPICE_CONFIG_DIR"
+printf '[plan.%s]\nsources = ["/etc"]\n' data database other > "$COPPICE_CONFIG_DIR/coppice.toml"
+printf '[plan.elsewhere]\nsources = ["/etc"]\n' > "$work/another.toml"
+for verb in run test due keep install uninstall; do offers "data database" "$work/prefix/bin/coppice" plan $verb da; done
+offers "other" "$work/prefix/bin/coppice" status o
+offers "elsewhere" "$work/prefix/bin/coppice" plan run --config "$work/another.toml" ""
+offers "" "$work/prefix/bin/coppice" plan run --config "$work/nosuch.toml" da
+touch "two words"
+offers "two words" coppice check --key-file two
+
+# No line of help is wider than the terminal, and none lacks a word for that.
+words_of() { sed 's/ \\$//' "$1" | tr -s ' \n' '\n\n' | sort; }
+pages=("" plan key)
+for word in $commands; do pages+=("$word"); done
+for word in list test run due keep install uninstall; do pages+=("plan $word"); done
+for word in list add export remove rotate test-sheet generate; do pages+=("key $word"); done
+for page in "${pages[@]}"; do
+  for columns in 60 80 100; do
+    COLUMNS=$columns "$coppice" $page --help > "$work/help.$columns"
+    awk -v width=$columns 'length > width { exit 1 }' "$work/help.$columns" || die "'coppice $page --help' is wider than $columns"
+    cmp -s <(words_of "$work/help.60") <(words_of "$work/help.$columns") || die "'coppice $page --help' has other words at $columns columns"
+  done
+  env -u COLUMNS "$coppice" $page --help | cmp -s - "$work/help.80" || die "'coppice $page --help' is not as for 80 columns in a pipe"
+done
+"$coppice" plan run --help > "$work/out"
+sed '1,/^Exit status:$/d' "$work/out" | grep '^  3  a snapshot was made' > /dev/null || die "plan run --help has no exit statuses: $(cat "$work/out")"

@@ -94,6 +94,11 @@ for width in 80 120; do
   grep -q ' +[1-3]' "$work/seen" || die "the long list of sources is not shortened"
   tr -d '\r' < "$work/seen" | awk -v width=$width 'length > width { exit 1 }' || die "the list is wider than $width"
 done
+for width in 60 90; do
+  WIDTH=$width on_terminal 0 "" "$(command -v env)" -u COLUMNS "$coppice" restore --help
+  widest=$(tr -d '\r' < "$work/seen" | awk '{ if (length > most) most = length } END { print most }')
+  [ "$widest" -le $width ] && [ "$widest" -gt $((width - 15)) ] || die "on $width columns the help has $widest"
+done
 "$coppice" list > "$work/out"; grep -q "four.*some-tag" "$work/out" || die "in a pipe something is left out"
 status 0 "$coppice" forget latest --yes
 
