@@ -8,20 +8,21 @@ namespace coppice::cli {
 
 namespace {
 struct CheckFlags {
-  bool read_data = false;
+  bool read_data = false, all = false;
   std::string percent = "100";
 };
 
-void print_finding(const maintenance::Finding& finding) {
+void print_finding(const maintenance::Finding& finding, bool all) {
   const bool damage = finding.severity == maintenance::Severity::kDamage;
   print(fmt::format("{} {}{}: {}\n", damage ? "DAMAGE" : "note  ", finding.object,
                     finding.block ? fmt::format(" block {}", *finding.block) : "", finding.what));
   if (finding.snapshots_total > 0)
-    print(fmt::format("         needed by {} snapshot{}\n", finding.snapshots_total,
-                      finding.snapshots_total == 1 ? "" : "s"));
+    print(fmt::format("         needed by {}\n", tasks::render_count(finding.snapshots_total, "snapshot")));
   for (const auto& file : finding.files) print(fmt::format("         {}\n", shown(file)));
-  if (finding.files_total > finding.files.size())
-    print(fmt::format("         and {} more\n", finding.files_total - finding.files.size()));
+  // The total counts a file again for each version of its directory.
+  if (finding.files_left_out)
+    print(fmt::format("         and up to {} more: {}\n", tasks::render_count(finding.files_total - finding.files.size()),
+                      all ? "a higher --memory-max makes room for their names" : "--all names them"));
 }
 
 Json describe_finding(const maintenance::Finding& finding) {
@@ -42,6 +43,7 @@ Json describe_finding(const maintenance::Finding& finding) {
     json["files"].push_back(file);
   }
   json["files_total"] = finding.files_total;
+  json["files_left_out"] = finding.files_left_out;
   return json;
 }
 
@@ -58,6 +60,7 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   if (!opened) return report_opening(common, opened.error());
   options.sample_seed = platform::system_clock().monotonic_ns();
   options.memory_bytes = common.memory_bytes / 2;
+  if (flags.all) options.path_bytes = common.memory_bytes / 8;
   maintenance::CheckProgress progress;
   CancelToken cancel;
   const auto work = [&] {
@@ -74,7 +77,7 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
     if (common.json)
       emit(describe_finding(finding));
     else if (!common.quiet || finding.severity == maintenance::Severity::kDamage)
-      print_finding(finding);
+      print_finding(finding, flags.all);
   }
   if (common.json) {
     emit({{"type", "summary"},
@@ -91,15 +94,14 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
   } else {
     if (!common.quiet)
       for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
-    std::string extent = fmt::format("{}, {} ({}), {} tree pages", tasks::render_count(report->snapshots, "snapshot"),
+    std::string extent = fmt::format("{}, {} ({}), {}", tasks::render_count(report->snapshots, "snapshot"),
                                      tasks::render_count(report->packs, "pack"),
-                                     tasks::render_size(report->pack_bytes), tasks::render_count(report->tree_pages));
+                                     tasks::render_size(report->pack_bytes), tasks::render_count(report->tree_pages, "tree page"));
     if (flags.read_data) {
       extent += fmt::format("; {} read and {}", tasks::render_size(report->bytes_read),
                             opened->vault->keys().can_read() ? "opened" : "compared with their checksums");
     }
-    print(report->damaged() ? fmt::format("DAMAGED: {} finding{}. {}\n", report->damage_total,
-                                          report->damage_total == 1 ? "" : "s", extent)
+    print(report->damaged() ? fmt::format("DAMAGED: {}. {}\n", tasks::render_count(report->damage_total, "finding"), extent)
                             : fmt::format("no damage found: {}\n", extent));
     if (report->packs_damaged) {
       print(report->not_remembered
@@ -125,6 +127,7 @@ void add_check(Cli& cli) {
       command->add_option("--read-data", flags->percent, "Read and open the packs too: all, or PERCENT of them")
           ->type_name("[=PERCENT]")
           ->expected(0, 1);
+  command->add_flag("--all", flags->all, "Name every damaged file, not only the first 100 of each finding");
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, flags, command, option] {
     flags->read_data = option->count() > 0;

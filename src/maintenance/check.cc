@@ -80,7 +80,7 @@ static void remember_damage(CheckRun& run) {
 Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& options, CheckProgress& progress,
                                 const CancelToken& cancel) {
   if (options.read_data_percent > 100) return fail(ErrorKind::kInvalid, "a percentage is between 0 and 100");
-  CheckRun run{.vault = vault, .options = options, .progress = progress, .cancel = cancel};
+  CheckRun run{.vault = vault, .options = options, .progress = progress, .cancel = cancel, .findings = Findings(options.path_bytes)};
   run.workers = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
   run.workers =
       static_cast<unsigned>(std::clamp<std::uint64_t>(options.memory_bytes / 2 / kWorkerBytes, 1, run.workers));

@@ -44,7 +44,7 @@ struct CheckRun {
   unsigned workers = 1;
   std::unique_ptr<vault::ChunkReader> reader;  // null when our key cannot read
 
-  Findings findings{};
+  Findings findings;
   CheckReport report{};                            // counters; only the orchestrating thread writes it
   std::vector<SnapshotNote> snapshots{};           // verified ones, by session
   std::vector<format::SessionId> bad_snapshots{};  // names taken by what is no valid commit

@@ -10,6 +10,9 @@ namespace {
 // A bad sector fails a few reads; a dead disk or network fails them all.
 constexpr std::uint64_t kUnavailableMax = 200;
 
+// What a path costs in a set beside its letters, and in the list that is made of the set.
+constexpr std::uint64_t kPathNodeBytes = 160;
+
 // "packs/0/3/7: no such object" under the heading packs/0/3/7 says it twice.
 std::string without_prefix(std::string_view message, std::string_view object, std::optional<std::uint32_t> block) {
   if (block) {
@@ -91,7 +94,16 @@ void Findings::touch_file(Id finding, std::string_view path) {
   MutexLock lock(mutex_);
   Record& record = records_[finding];
   record.finding.files_total += 1;
-  if (record.files.size() < kFindingDetailsMax) record.files.emplace(path);
+  if (record.files.contains(path)) return;
+  if (record.files.size() >= kFindingDetailsMax) {
+    const std::uint64_t bytes = path.size() + kPathNodeBytes;
+    if (bytes > path_bytes_left_) {
+      record.finding.files_left_out = true;
+      return;
+    }
+    path_bytes_left_ -= bytes;
+  }
+  record.files.emplace(path);
 }
 
 Result<> Findings::status() const {
@@ -112,7 +124,7 @@ void Findings::move_into(CheckReport& report) {
       if (finding.snapshots.size() == kFindingDetailsMax) break;
       finding.snapshots.push_back(session);
     }
-    finding.files.assign(record.files.begin(), record.files.end());
+    while (!record.files.empty()) finding.files.push_back(std::move(record.files.extract(record.files.begin()).value()));
     report.findings.push_back(std::move(finding));
   }
   records_.clear();

@@ -19,6 +19,8 @@ class Findings {
  public:
   using Id = std::uint32_t;
 
+  explicit Findings(std::uint64_t path_bytes) : path_bytes_left_(path_bytes) {}
+
   // The id of the finding, the one of before when that object (and block) was found bad already. Nothing when there are
   // too many findings to keep one more: it is counted all the same.
   std::optional<Id> add(Severity severity, std::string object, const Error& error,
@@ -51,6 +53,7 @@ class Findings {
   std::map<format::Birth, Id> bad_blocks_ GUARDED_BY(mutex_);
   std::uint64_t damage_ GUARDED_BY(mutex_) = 0, information_ GUARDED_BY(mutex_) = 0,
                         unavailable_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t path_bytes_left_ GUARDED_BY(mutex_);
   std::optional<Error> last_unavailable_ GUARDED_BY(mutex_);
 };
 

@@ -31,6 +31,8 @@ struct CheckOptions {
   std::uint64_t sample_seed = 0;
   unsigned workers = 0;  // 0: by the machine
   std::uint64_t memory_bytes = 128ull << 20;
+  // Room, beside memory_bytes, for the paths of damaged files beyond the first kFindingDetailsMax of each finding.
+  std::uint64_t path_bytes = 0;
 };
 
 enum class CheckPhase { kControl, kSnapshots, kPacks, kData, kTrees, kObjects };
@@ -59,10 +61,11 @@ struct Finding {
   std::string what;
   std::vector<format::SessionId> snapshots;  // that need it: ascending, the first kFindingDetailsMax
   std::uint64_t snapshots_total = 0;         // counted up to kFindingSnapshotsMax
-  // Paths (raw bytes) that cannot be restored whole, the first kFindingDetailsMax; a directory's path ends in '/' and
-  // stands for what is below it. The total counts a file once for every version of its directory.
+  // Paths (raw bytes) that cannot be restored whole, each once: the first kFindingDetailsMax, and more where path_bytes has room; a
+  // directory's path ends in '/' and stands for what is below it. The total counts a file once for every version of its directory.
   std::vector<std::string> files;
   std::uint64_t files_total = 0;
+  bool files_left_out = false;  // not all of them stand in `files`
 };
 
 struct CheckReport {

@@ -1,0 +1,28 @@
+# check names what is damaged: the first hundred files of a finding, how many more there are, and with --all every one.
+. "$(dirname "$0")/lib.sh" "$1"
+new_vault
+mkdir -p "$work/files/d"
+for i in $(seq 1 150); do echo "content $i" > "$work/files/d/file-$i"; done
+status 0 "$coppice" backup -q "$work/files"
+echo more > "$work/files/d/another"
+status 0 "$coppice" backup -q "$work/files"   # a second version of the directory
+rm "$COPPICE_VAULT/packs/0/0/0"
+files_of() { python3 -c '
+import json, sys
+found = [f for f in map(json.loads, open(sys.argv[1])) if f["type"] == "finding" and f["object"].startswith("packs/")]
+assert len(found) == 1, found
+paths = [f["path"] for f in found[0]["files"]]
+assert len(set(paths)) == len(paths) and found[0]["files_total"] >= 150
+print(len(paths), found[0]["files_left_out"])' "$work/out"; }
+named() { grep -c "^         $work/files/d/file-[0-9]*$" "$work/out"; }
+
+status 1 "$coppice" check
+[ "$(named)" = 100 ] || die "$(named) files are named"
+says "^         and up to [0-9]* more: --all names them$"
+status 1 "$coppice" check --all
+[ "$(named)" = 150 ] || die "$(named) files are named with --all"
+! grep " more" "$work/out" || die "all are named, and there are more"
+status 1 "$coppice" check --json
+[ "$(files_of)" = "100 True" ] || die "$(files_of)"
+status 1 "$coppice" check --all --json
+[ "$(files_of)" = "150 False" ] || die "$(files_of)"

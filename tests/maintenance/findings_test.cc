@@ -1,0 +1,48 @@
+#include "findings.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace coppice::maintenance {
+namespace {
+
+// The finding on one object that `paths` files need, each told of in `versions` versions of its directory.
+Finding finding_of(std::uint64_t path_bytes, int paths, int versions = 1) {
+  Findings findings(path_bytes);
+  const auto id = findings.add(Severity::kDamage, "packs/0/0/0", Error(ErrorKind::kCorrupt, "gone"));
+  for (int version = 0; version < versions; ++version)
+    for (int i = 0; i < paths; ++i) findings.touch_file(*id, fmt::format("/data/file-{:04}", i));
+  CheckReport report;
+  findings.move_into(report);
+  return report.findings.at(0);
+}
+
+TEST(Findings, NamesTheFirstFilesAndSaysThatThereAreMore) {
+  const Finding finding = finding_of(0, 150);
+  EXPECT_EQ(finding.files.size(), kFindingDetailsMax);
+  EXPECT_EQ(finding.files_total, 150u);
+  EXPECT_TRUE(finding.files_left_out);
+}
+
+TEST(Findings, NamesAFileOnceHoweverManyVersionsItsDirectoryHas) {
+  const Finding finding = finding_of(0, 100, 3);
+  EXPECT_EQ(finding.files.size(), 100u);
+  EXPECT_EQ(finding.files_total, 300u);
+  EXPECT_FALSE(finding.files_left_out);
+}
+
+TEST(Findings, NamesAllThatThereIsRoomFor) {
+  const Finding all = finding_of(1 << 20, 1500, 2);
+  EXPECT_EQ(all.files.size(), 1500u);
+  EXPECT_TRUE(std::ranges::is_sorted(all.files));
+  EXPECT_FALSE(all.files_left_out);
+  const Finding some = finding_of(16 << 10, 1500, 2);
+  EXPECT_GT(some.files.size(), kFindingDetailsMax);
+  EXPECT_LT(some.files.size(), 200u);
+  EXPECT_TRUE(some.files_left_out);
+}
+
+}  // namespace
+}  // namespace coppice::maintenance
