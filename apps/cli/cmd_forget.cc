@@ -1,6 +1,7 @@
 // coppice forget: drops snapshots from the lists, by a signed wish in the vault.
 #include <algorithm>
 
+#include "capture/backup.h"
 #include "cli.h"
 #include "platform/clock.h"
 
@@ -26,9 +27,34 @@ Result<std::vector<const vault::Snapshot*>> choose(const vault::SnapshotList& li
   return chosen;
 }
 
+// What would go although a plan of this host keeps it: a run of the plan would not have forgotten it, and none brings it back.
+void tell_of_plans(const Common& common, const vault::SnapshotList& list, const std::vector<const vault::Snapshot*>& going) {
+  constexpr std::size_t kNamed = 5;
+  const auto plans = read_plans(common);
+  if (!plans) return;  // a host without a configuration has none
+  for (const policy::Plan& plan : plans->configuration.plans) {
+    if (plan.keep.empty()) continue;
+    const auto groups = tasks::decide_plan(list, plan, plan.host.empty() ? capture::host_name() : plan.host, platform::system_clock().now());
+    if (!groups) continue;  // not with this key
+    std::size_t count = 0;
+    std::string names;
+    for (const auto& group : *groups) {
+      for (std::size_t i = 0; i < group.snapshots.size(); ++i) {
+        if (!group.verdicts[i].keep || std::find(going.begin(), going.end(), group.snapshots[i]) == going.end()) continue;
+        if (++count <= kNamed) names += (count > 1 ? ", " : "") + group.snapshots[i]->short_id();
+      }
+    }
+    if (count > kNamed) names += ", ...";
+    if (count == 0) continue;
+    const std::string what = fmt::format("the keep rules of plan {} would keep {} of these: {}", plan.name, tasks::render_count(count), names);
+    if (common.json) emit({{"type", "notice"}, {"message", what}});
+    note(fmt::format("coppice: {}\n", what));
+  }
+}
+
 // What the rules say of all that was chosen. They look at hosts and sources, so bodies are needed.
-int run_by_rules(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
-                 const ForgetOptions& options) {
+int run_by_rules(const Common& common, const vault::Vault& vault, const vault::SnapshotList& list,
+                 const std::vector<const vault::Snapshot*>& chosen, const ForgetOptions& options) {
   if (std::any_of(chosen.begin(), chosen.end(), [](auto* snapshot) { return !snapshot->body; })) {
     return report(common, Error(ErrorKind::kDenied, "keep rules look into snapshots, and the key at hand cannot read them"),
                   "a reader's key reads them: --key-file, --passphrase-file or --recovery-sheet");
@@ -36,6 +62,10 @@ int run_by_rules(const Common& common, const vault::Vault& vault, const std::vec
   const auto zone = policy::TimeZone::find("");
   if (!zone) return report(common, zone.error());
   const auto groups = tasks::decide_groups(chosen, options.rules, platform::system_clock().now(), *zone);
+  std::vector<const vault::Snapshot*> going;
+  for (const auto& group : groups)
+    for (const auto* snapshot : group.to_forget()) going.push_back(snapshot);
+  tell_of_plans(common, list, going);
   return forget_by_rules(common, vault, groups, *zone, options.mode);
 }
 
@@ -60,7 +90,8 @@ int run_forget(const Common& common, ForgetOptions& options, const CLI::App* com
     return report(common, Error(ErrorKind::kNotFound, "no snapshot matches; nothing was forgotten"),
                   "'coppice list' shows what is there");
   }
-  if (by_rules) return run_by_rules(common, *opened->vault, *chosen, options);
+  if (by_rules) return run_by_rules(common, *opened->vault, *list, *chosen, options);
+  tell_of_plans(common, *list, *chosen);
   return forget_named(common, *opened->vault, *chosen, list->snapshots.size(), options.mode);
 }
 
@@ -94,7 +125,8 @@ void add_forget(Cli& cli) {
   CLI::App* command = add_command(
       cli.app, "forget", "Drop snapshots from the vault's lists",
       {"coppice forget 3fa29c 81bd02", "coppice forget --host old-laptop --dry-run", "coppice forget --tag test --yes",
-       "coppice forget --keep-daily 7 --keep-weekly 4 --dry-run    say why each stays or goes", forgetting_remark()});
+       "coppice forget --keep-daily 7 --keep-weekly 4 --dry-run    say why each stays or goes"},
+      {.remark = forgetting_remark()});
   auto options = std::make_shared<ForgetOptions>();
   command->add_option("snapshot", options->snapshots, "SNAP: an id's first digits (four or more), 'latest' or @TIME")
       ->type_name("SNAP")

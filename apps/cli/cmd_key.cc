@@ -183,9 +183,8 @@ int run_rotate(const Common& common) {
           {"renewed", rotation->renewed},
           {"without_slot", rotation->without_slot}});
   } else if (!common.quiet) {
-    print(fmt::format(
-        "New backups are sealed with data key {}. {} key holder{} got it without being asked for anything.\n",
-        rotation->epoch, rotation->renewed.size(), rotation->renewed.size() == 1 ? "" : "s"));
+    print(fmt::format("New backups are sealed with data key {}. {} got it without being asked for anything.\n", rotation->epoch,
+                      tasks::render_count(rotation->renewed.size(), "key holder")));
     for (const auto& name : rotation->without_slot)
       print(fmt::format("{} has no slot in the vault and cannot open it.\n", shown(name)));
   }

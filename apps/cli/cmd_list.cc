@@ -14,9 +14,9 @@ struct ListOptions {
   std::size_t last = 0;
 };
 
-// What a writer's key can see of them.
+// What a writer's key can see of them. When a run began stands inside, the commit says when it was done.
 void print_sealed(const std::vector<const vault::Snapshot*>& snapshots) {
-  std::vector<std::vector<std::string>> rows{{"ID", "WHEN", "SESSION", "SIGNED BY", ""}};
+  std::vector<std::vector<std::string>> rows{{"ID", "FINISHED", "SESSION", "SIGNED BY", ""}};
   for (const auto* snapshot : snapshots) {
     rows.push_back({snapshot->short_id(), render_local(snapshot->commit.claimed_time),
                     fmt::format("{}.{}", snapshot->session.generation, snapshot->session.slot),

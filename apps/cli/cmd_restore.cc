@@ -67,7 +67,7 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
       fmt::format("{} {}: {}, {}", flags.dry_run ? "dry run: would restore" : "restored",
                   chosen.snapshot.short_id(), tasks::render_count(report.files, "file"), tasks::render_size(report.bytes));
   if (report.skipped > 0) line += fmt::format("; {} {} right already", tasks::render_count(report.skipped), report.skipped == 1 ? "was" : "were");
-  if (flags.verify && !flags.dry_run) line += fmt::format("; {} verified", tasks::render_count(report.verified));
+  if (flags.verify && !flags.dry_run) line += fmt::format("; {} verified", tasks::render_count(report.verified, "content"));
   if (report.failed > 0) line += fmt::format("; {} FAILED", tasks::render_count(report.failed));
   print(fmt::format("{}, to {} in {}\n", line, shown(target), tasks::render_seconds(seconds)));
 }
@@ -85,12 +85,23 @@ void print_mount_points(const Common& common, const restore::RestoreReport& repo
   }
   if (common.quiet) return;
   constexpr std::size_t kShown = 10;
-  std::string line = fmt::format("{} mount point{} in the snapshot {} here:", tasks::render_count(report.mount_points_total),
-                                 report.mount_points_total == 1 ? "" : "s",
+  std::string line = fmt::format("{} in the snapshot {} here:", tasks::render_count(report.mount_points_total, "mount point"),
                                  report.mount_points_total == 1 ? "is a plain directory" : "are plain directories");
   for (std::size_t i = 0; i < std::min(kShown, report.mount_points.size()); ++i) line += " " + shown(report.mount_points[i]);
   if (report.mount_points_total > kShown) line += " ...";
   print(line + "\n");
+}
+
+// After a restore that ended early: the next step.
+std::string what_next(const Error& error, const RestoreFlags& flags, const restore::RestoreProgress& progress) {
+  if (error.kind() == ErrorKind::kNotFound) return "'coppice ls' shows what is in the snapshot";
+  if (error.kind() != ErrorKind::kExhausted) return "";
+  const std::uint64_t files = progress.files, total = progress.files_total;
+  std::string next = progress.totals_known ? fmt::format("{} of {}", tasks::render_count(files), tasks::render_count(total, "file"))
+                                           : tasks::render_count(files, "file");
+  next += " came back so far; what is restored stays. Make room there and run the same command again: it goes on";
+  if (!flags.in_place) next += ". Or restore with another --to";
+  return next;
 }
 
 constexpr std::string_view outcome_name(restore::Outcome outcome) {
@@ -185,7 +196,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
                     "run the same command again to go on: files that are right already are left alone");
     }
     return report(common, done.error().within(fmt::format("restoring {}", chosen->snapshot.short_id())),
-                  done.error().kind() == ErrorKind::kNotFound ? "'coppice ls' shows what is in the snapshot" : "");
+                  what_next(done.error(), flags, progress));
   }
   if (done->chosen == 0 && !flags.includes.empty())
     return report(common, Error(ErrorKind::kNotFound, "--include: nothing in the snapshot matches"),

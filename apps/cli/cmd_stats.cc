@@ -103,13 +103,11 @@ void print_stats(const tasks::OpenedVault& opened, const vault::SnapshotList& li
   const double ratio = totals.stored > 0 ? static_cast<double>(totals.logical) / static_cast<double>(totals.stored) : 0;
   line("stored", tasks::render_size(totals.stored) + (ratio > 1 ? fmt::format(", {:.1f} times less", ratio) : ""));
   for (const Kind& kind : kinds) {
-    line("", fmt::format("{:>8} of {} ({} object{})", tasks::render_size(kind.bytes), kind.name,
-                         tasks::render_count(kind.objects), kind.objects == 1 ? "" : "s"));
+    line("", fmt::format("{:>8} of {} ({})", tasks::render_size(kind.bytes), kind.name, tasks::render_count(kind.objects, "object")));
   }
   if (free_bytes) line("free", fmt::format("{} where the vault lies", tasks::render_size(*free_bytes)));
   const std::size_t epochs = opened.vault->roster().epochs.size();
-  line("keys", fmt::format("{} holder{}, {} data key{}", totals.keys, totals.keys == 1 ? "" : "s", epochs,
-                           epochs == 1 ? "" : "s"));
+  line("keys", fmt::format("{}, {}", tasks::render_count(totals.keys, "holder"), tasks::render_count(epochs, "data key")));
   if (totals.hosts.empty()) return;
   std::vector<std::vector<std::string>> rows{{"HOST", "SNAPSHOTS", "OLDEST", "NEWEST", "ITS SIZE", "ADDED IN ALL"}};
   for (const auto& [name, host] : totals.hosts) {

@@ -41,7 +41,7 @@ int forget_all(const Common& common, const vault::Vault& vault, const std::vecto
     if (auto done = vault.forget(*snapshot); !done) {
       return report(common,
                     done.error().within(
-                        fmt::format("forgetting {} ({} were forgotten before it)", snapshot->short_id(), forgotten)),
+                        fmt::format("forgetting {} ({} forgotten before it)", snapshot->short_id(), tasks::render_count(forgotten, "snapshot"))),
                     tasks::unwritable_hint(done.error()));
     }
     ++forgotten;
@@ -65,10 +65,14 @@ bool refused(const Common& common, const vault::Vault& vault, const ForgetMode& 
   return true;
 }
 
+std::string would_be_forgotten(std::size_t count, std::size_t total) {
+  return fmt::format("dry run: {} of {} would be forgotten\n", count, tasks::render_count(total, "snapshot"));
+}
+
 int ask_and_forget(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
                    std::size_t total, bool yes) {
   std::fflush(stdout);
-  if (!yes && !confirm(fmt::format("Forget {} of {} snapshots?", chosen.size(), total)))
+  if (!yes && !confirm(fmt::format("Forget {} of {}?", chosen.size(), tasks::render_count(total, "snapshot"))))
     return report(common, Error(ErrorKind::kCancelled, "nothing was forgotten"), "--yes does it without asking");
   return forget_all(common, vault, chosen, total);
 }
@@ -90,7 +94,7 @@ int forget_named(const Common& common, const vault::Vault& vault, const std::vec
     for (const auto* snapshot : chosen) emit(describe_snapshot(*snapshot));
     emit({{"type", "summary"}, {"dry_run", true}, {"forgotten", chosen.size()}});
   } else {
-    print(fmt::format("dry run: {} of {} snapshots would be forgotten\n", chosen.size(), total));
+    print(would_be_forgotten(chosen.size(), total));
   }
   return kDone;
 }
@@ -118,7 +122,7 @@ int forget_by_rules(const Common& common, const vault::Vault& vault, const std::
     if (common.json)
       emit({{"type", "summary"}, {"dry_run", mode.dry_run}, {"forgotten", chosen.size()}});
     else if (mode.dry_run)
-      print(fmt::format("dry run: {} of {} snapshots would be forgotten\n", chosen.size(), total));
+      print(would_be_forgotten(chosen.size(), total));
     else
       print(fmt::format("nothing to forget, {} kept\n", total));
     return kDone;

@@ -70,6 +70,7 @@ Json describe_snapshot(const vault::Snapshot& snapshot) {
             {"short_id", snapshot.short_id()},
             {"session", fmt::format("{}.{}", snapshot.session.generation, snapshot.session.slot)},
             {"time", render_time_json(tasks::snapshot_time(snapshot))},
+            {"finished", render_time_json(snapshot.commit.claimed_time)},
             {"signer", snapshot.signer_name},
             {"signer_role", keys::role_name(snapshot.signer_role)},
             {"forgotten", snapshot.forgotten},
@@ -82,7 +83,6 @@ Json describe_snapshot(const vault::Snapshot& snapshot) {
   json["user"] = body.user;
   json["program"] = body.program;
   json["started"] = render_time_json(body.started);
-  json["finished"] = render_time_json(body.finished);
   json["files"] = body.files;
   json["directories"] = body.directories;
   json["others"] = body.others;

@@ -212,7 +212,8 @@ What this is
 What to do with it
   Print it, or copy it by hand, and keep it in a safe, away from the hosts
   and away from the vault. Two copies in two places are better than one.
-  Then delete the file. Do not photograph it; do not put it on a network.
+  Where it is a file, delete that then. Do not photograph it; do not put it
+  on a network.
 
 To test it, now and once a year
 )",

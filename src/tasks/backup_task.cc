@@ -106,7 +106,8 @@ BackupFailure explain_failure(const Error& error, const capture::BackupProgress&
   if (error.kind() == ErrorKind::kCancelled && cancel.cancelled())
     return {Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"), kept + ": run the same command again to go on"};
   const Error told = error.within("no snapshot was made");
-  if (error.kind() == ErrorKind::kExhausted) return {told, "make room, then run the same command again: " + kept};
+  if (error.kind() == ErrorKind::kExhausted)
+    return {told, "make room there, then run the same command again: " + kept + (stored > 0 ? " and picked up" : "")};
   return {told, std::string(unwritable_hint(error))};
 }
 

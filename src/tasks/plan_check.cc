@@ -104,7 +104,7 @@ Result<std::string> look_at_selection(const policy::Plan& plan, const Result<Ope
   TRY(capture::Selection::create(options, plan.sources));
   const std::size_t patterns = plan.excludes.size() + plan.includes.size(), files = plan.exclude_files.size();
   if (patterns == 0 && files == 0) return std::string("everything in the sources");
-  return fmt::format("by {} pattern{} and {} exclude file{}", patterns, patterns == 1 ? "" : "s", files, files == 1 ? "" : "s");
+  return fmt::format("by {} and {}", render_count(patterns, "pattern"), render_count(files, "exclude file"));
 }
 
 Result<std::string> look_at_keep(const Result<OpenedVault>& opened) {

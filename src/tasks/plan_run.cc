@@ -304,7 +304,7 @@ RunRecord Run::record() const {
 
 PlanRunReport Run::finish() && {
   if (report_.warnings_total > kLoggedWarningsMax)
-    log(fmt::format("... and {} more warnings", render_count(report_.warnings_total - kLoggedWarningsMax)));
+    log("... and " + render_count(report_.warnings_total - kLoggedWarningsMax, "more warning"));
   if (log_ && log_->failure()) warn(fmt::format("this run is not logged in full: {}", log_->failure()->message()));
   report_.ended = clock_.now();
   report_.result = result_so_far();

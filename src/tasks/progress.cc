@@ -74,7 +74,7 @@ std::string render_progress(const ProgressSample& sample, const RateMeter& rate,
     return line;
   }
   if (sample.total_known) {
-    line = fmt::format("{} of {} files, {} of {}", render_count(sample.files), render_count(sample.files_total),
+    line = fmt::format("{} of {}, {} of {}", render_count(sample.files), render_count(sample.files_total, "file"),
                        render_size(sample.bytes), render_size(sample.bytes_total));
     if (sample.bytes_total > 0) {
       const double share =
@@ -84,7 +84,7 @@ std::string render_progress(const ProgressSample& sample, const RateMeter& rate,
   } else {
     line = fmt::format("{}, {}", render_count(sample.files, "file"), render_size(sample.bytes));
     if (sample.files_total > sample.files)
-      line += fmt::format(" ({} files found so far)", render_count(sample.files_total));
+      line += fmt::format(" ({} found so far)", render_count(sample.files_total, "file"));
   }
   line += fmt::format(", {}/s", render_size(static_cast<std::uint64_t>(rate.bytes_per_second())));
   if (sample.total_known) {

@@ -41,7 +41,7 @@ Row row_of(const vault::Snapshot& snapshot, const std::function<std::string(std:
   for (const auto& tag : body.tags) tags.push_back(shown(tag));
   if (snapshot.forgotten) tags.emplace_back("(forgotten)");
   if (!body.complete) tags.emplace_back("(partial)");
-  if (body.warnings > 0) tags.push_back(fmt::format("({} warning{})", body.warnings, body.warnings == 1 ? "" : "s"));
+  if (body.warnings > 0) tags.push_back(fmt::format("({})", render_count(body.warnings, "warning")));
   row.cells = {snapshot.short_id(),
                render_local(body.started),
                shown(body.host),

@@ -161,6 +161,15 @@ lines = [json.loads(line) for line in open(sys.argv[1])]
 assert [l["keep"] for l in lines[:-1]] == [False] * (len(lines) - 2) + [True], lines
 assert all(l["reasons"] for l in lines[:-1]) and lines[-1]["forgotten"] == len(lines) - 2
 PY
+! grep -q "keep rules of plan" "$work/out" "$work/err" || die "what the plan keeps as well was told of"
+configure 'keep = { last = 2 }'
+status 0 "$coppice" forget --keep-last 1 --dry-run
+says "^coppice: the keep rules of plan data would keep 1 of these: [0-9a-f]\{12\}$"
+status 0 "$coppice" forget --tag plan:data --dry-run
+says "^coppice: the keep rules of plan data would keep 2 of these: [0-9a-f]\{12\}, [0-9a-f]\{12\}$"
+status 0 "$coppice" forget --tag plan:data --dry-run --json
+grep -q '"type":"notice","message":"the keep rules' "$work/out" || die "no notice: $(cat "$work/out")"
+configure 'keep = { last = 1 }'
 status 0 "$coppice" forget --keep-daily 7 --keep-within 1h --dry-run
 says "^dry run: 0 of $before"
 mkdir "$work/other"

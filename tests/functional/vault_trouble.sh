@@ -49,6 +49,7 @@ ended=0
 wait "$slow" || ended=$?
 [ "$ended" = 1 ] || { cat "$work/err" >&2; die "its disk became full, and backup ended with $ended"; }
 says "No space left"
+says "make room there, then run the same command again: "
 status 0 "$coppice" check --read-data
 restores "$work/first"
 dd if=/dev/zero of="$work/m/filler2" bs=4096 2> /dev/null || true
