@@ -117,7 +117,8 @@ status 1 "$coppice" restore -q "latest:$work/files" --to "$work/partly"
 says "Input/output error"
 (cd "$work/partly" && find . -type f -print0 | while IFS= read -r -d '' file; do cmp -s "$file" "$work/files/$file" || grep -qF "${file#./}" "$work/out" "$work/err" || die "$file is wrong, and nothing was said"; done)
 [ "$(find "$work/partly" -type f | wc -l)" -gt 0 ] || die "one pack that cannot be read cost everything"
-status 0 "${backup[@]}" "$work/files"
+status 3 "${backup[@]}" "$work/files"   # check noted the pack, it still does not read: what it held is stored again
+says "$pack"
 readable
 status 0 "$coppice" check --read-data
 for kind in trees index lists snapshots generations/0/slots; do
@@ -128,7 +129,7 @@ for kind in trees index lists snapshots generations/0/slots; do
   ended=0
   timeout 60 "${backup[@]}" "$work/files" > "$work/out" 2> "$work/err" || ended=$?
   [ "$ended" -le 3 ] || { cat "$work/err" >&2; die "with $one unreadable, backup ended with $ended"; }
-  [ "$ended" = 0 ] || says "Input/output error"
+  [ "$ended" = 0 ] || says "Input/output error\|damaged: $one"
   readable
   status 0 "$coppice" check --read-data
   status 0 "${backup[@]}" "$work/files"
