@@ -323,6 +323,9 @@ class Run {
           if (!twins_) {
             misfortune(host, random);
             change_source(source(host), random);
+          } else {
+            // Else it would be up to others on this machine whether there is a tree to put: a tree holds the times of /tmp.
+            fs::last_write_time(source(host), fs::file_time_type::clock::now());
           }
           return 0;
         });
