@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "crypto/hash.h"
 #include "format/tree.h"
 #include "vault/writer.h"
 
@@ -19,6 +20,8 @@ struct Content {
   // A huge file's earlier parts, already in extent pages:
   std::vector<format::ChunkRef> extents;
   format::ReferenceSet extent_references;
+  crypto::Checksum fingerprint{};  // of a small file's bytes; zero: not taken
+  bool as_before = false;          // what the state's entry of this name has: no parts
   bool ready() const {
     for (const Part& part : parts)
       if (part.ticket && !part.ticket->ready()) return false;

@@ -19,6 +19,7 @@ std::uint64_t write_directory_record(StateWriter& writer, const DirectoryRecord&
   for (const DirectoryRecord::Leaf& leaf : record.leaves) {
     w.varint(leaf.offset);
     w.varint(leaf.bytes);
+    w.varint(leaf.entries);
   }
   w.varint(record.children.size());
   for (const std::uint64_t child : record.children) w.varint(child);
@@ -47,7 +48,8 @@ Result<DirectoryRecord> read_directory_record(StateReader& reader, std::uint64_t
   for (std::uint64_t n = count(); n > 0 && !r.failed(); --n) record.pages.push_back(format::decode_chunk_ref(r));
   for (std::uint64_t n = count(); n > 0 && !r.failed(); --n) {
     const std::uint64_t offset = r.varint();
-    record.leaves.push_back({offset, static_cast<std::uint32_t>(r.varint_max(format::kTreeNodeBytesMax))});
+    const auto bytes = static_cast<std::uint32_t>(r.varint_max(format::kTreeNodeBytesMax));
+    record.leaves.push_back({offset, bytes, static_cast<std::uint32_t>(r.varint_max(bytes))});   // an entry is a byte at least
   }
   for (std::uint64_t n = count(); n > 0 && !r.failed(); --n) record.children.push_back(r.varint());
   for (std::uint64_t n = count(); n > 0 && !r.failed(); --n) {

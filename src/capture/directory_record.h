@@ -23,6 +23,7 @@ struct DirectoryRecord {
   struct Leaf {
     std::uint64_t offset = 0;
     std::uint32_t bytes = 0;
+    std::uint32_t entries = 0;                   // for each, 16 bytes behind the page: the fingerprint of a small file, else zero
   };
   std::vector<Leaf> leaves;                      // the leaf pages, in order, in the state stream
   std::vector<std::uint64_t> children;           // for each entry that is a directory, in order: its record (offset + 1), 0: none

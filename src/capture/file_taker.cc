@@ -118,6 +118,16 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
   group_.resize(at + file->bytes);
   count_read(file->bytes);
   if (file->bytes == 0) return Taking::kTaken;
+  if (!fingerprint_secret_.empty()) {
+    content.fingerprint = crypto::xxh3_128(ByteSpan(group_).subspan(at), fingerprint_secret_);
+    // The bytes that this name had before: they stay in the group of then, and the group in the making gets what is new. Not for an object
+    // of several names, since not each of them may have a before.
+    if (item.old_fingerprint == content.fingerprint && !file->changed && file->bytes == item.status.stx_size && file->status.stx_nlink == 1) {
+      group_.resize(at);
+      content.as_before = true;
+      return Taking::kTaken;
+    }
+  }
   if (!group_ticket_) group_ticket_ = std::make_shared<vault::ChunkTicket>();
   content.parts.push_back({.ticket = group_ticket_, .offset = static_cast<std::uint32_t>(at), .length = file->bytes});
   if (group_.size() >= vault::kGroupBytesMax || cutter_.group_ends_after(ByteSpan(group_).subspan(at), group_.size())) TRY(flush_group());

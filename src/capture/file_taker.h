@@ -22,8 +22,10 @@ enum class Taking { kTaken, kGone, kReplaced };   // kReplaced: something else h
 
 class FileTaker {
  public:
-  FileTaker(vault::Writer& writer, const vault::Cutter& cutter, OwnerNames& names, FileSystemMemo& memo, ReadAhead& read_ahead, BackupProgress& progress, const CancelToken& cancel)
-      : writer_(writer), cutter_(cutter), names_(names), memo_(memo), read_ahead_(read_ahead), progress_(progress), cancel_(cancel) {}
+  FileTaker(vault::Writer& writer, const vault::Cutter& cutter, OwnerNames& names, FileSystemMemo& memo, ReadAhead& read_ahead, ByteSpan fingerprint_secret,
+            BackupProgress& progress, const CancelToken& cancel)
+      : writer_(writer), cutter_(cutter), names_(names), memo_(memo), read_ahead_(read_ahead), fingerprint_secret_(fingerprint_secret), progress_(progress),
+        cancel_(cancel) {}
 
   // Fills `entry` (all but its name and slices) and `content`. What is not as it should be goes to `problems` and, where content is
   // missing, into the entry's marks. An error is the writer's (or kCancelled): the run is over.
@@ -61,6 +63,7 @@ class FileTaker {
   OwnerNames& names_;
   FileSystemMemo& memo_;
   ReadAhead& read_ahead_;
+  const ByteSpan fingerprint_secret_;   // empty: no fingerprints are taken
   BackupProgress& progress_;
   const CancelToken& cancel_;
   CutBuffer buffer_;

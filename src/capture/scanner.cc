@@ -37,6 +37,10 @@ Result<const format::Entry*> OldEntries::next() {
     if (reader_) {
       if (TRY(reader_->next(entry_))) {
         child_record_ = 0;
+        fingerprint_ = {};
+        if (next_fingerprint_ + fingerprint_.size() <= page_.size())
+          std::copy_n(page_.begin() + static_cast<std::ptrdiff_t>(next_fingerprint_), fingerprint_.size(), fingerprint_.begin());
+        next_fingerprint_ += fingerprint_.size();
         if (entry_.type == format::EntryType::kDirectory) {
           if (next_child_ >= record_->children.size()) return fail(ErrorKind::kCorrupt, "the source state lacks a child");
           child_record_ = record_->children[next_child_++];
@@ -47,9 +51,10 @@ Result<const format::Entry*> OldEntries::next() {
     }
     if (!record_ || next_leaf_ >= record_->leaves.size()) return static_cast<const format::Entry*>(nullptr);
     const DirectoryRecord::Leaf& leaf = record_->leaves[next_leaf_++];
-    page_.resize(leaf.bytes);
+    page_.resize(leaf.bytes + leaf.entries * sizeof(crypto::Checksum));
     TRY(state_->read(leaf.offset, page_));
-    reader_.emplace(TRY(format::LeafReader::open(page_)));
+    next_fingerprint_ = leaf.bytes;
+    reader_.emplace(TRY(format::LeafReader::open(ByteSpan(page_).first(leaf.bytes))));
   }
 }
 
@@ -132,9 +137,11 @@ ScanPtr Scanner::take(const ScanNodePtr& node, const std::shared_ptr<platform::F
   return std::move(node->scan);
 }
 
-void Scanner::compare(ScanItem& item, const format::Entry& old) const {
+void Scanner::compare(ScanItem& item, const format::Entry& old, const crypto::Checksum& fingerprint) const {
   const struct statx& st = item.status;
   item.known = true;
+  if (S_ISREG(st.stx_mode) && old.type == format::EntryType::kFile && st.stx_size == old.size && fingerprint != crypto::Checksum{})
+    item.old_fingerprint = fingerprint;
   if ((st.stx_mode & S_IFMT) != type_bits(old.type) || st.stx_ino != old.inode || item.marks != old.marks) return;
   // Names of one object are tied by its device's number: a boot may give it another.
   if (old.links > 1 && device_of(st) != old.device) return;
@@ -213,6 +220,7 @@ Look Scanner::look(const ScanNodePtr& node, Scan& scan, ScanItem& item) {
 
 Look Scanner::look_again(const ScanNodePtr& node, Scan& scan, ScanItem& item) {
   item.unchanged = item.unsettled = false;
+  item.old_fingerprint.reset();
   if (context_.selection->has_path_rules()) scan.path = node->path();
   return look(node, scan, item);
 }
@@ -227,7 +235,7 @@ void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string_view name
     scan.old_front = next ? *next : nullptr;
   }
   if (scan.old_front && scan.old_front->name == item.name) {
-    compare(item, *scan.old_front);
+    compare(item, *scan.old_front, scan.old_entries->fingerprint());
     if (item.child) item.child->old_record = scan.old_entries->child_record();
     if (context_.tell_unmounted && item.child && (scan.old_front->marks & ~item.marks & format::kMarkMountPoint))
       scan.problems.push_back({item.name, "a file system was mounted here at the last backup, and none is now"});

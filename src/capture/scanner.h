@@ -18,6 +18,7 @@
 #include "capture/backup.h"
 #include "capture/metadata.h"
 #include "capture/selection.h"
+#include "crypto/hash.h"
 #include "directory_record.h"
 #include "foundation/mutex.h"
 #include "name_list.h"
@@ -36,6 +37,8 @@ class OldEntries {
   const std::vector<format::ChunkRef>& chunks() const { return reader_->chunks(); }
   // Of the current entry, when it is a directory: its record in the state (offset + 1; 0: none).
   std::uint64_t child_record() const { return child_record_; }
+  // Of the current entry, when it is a small file: of its bytes (zero: not taken).
+  const crypto::Checksum& fingerprint() const { return fingerprint_; }
 
  private:
   StateReader* state_;
@@ -45,6 +48,8 @@ class OldEntries {
   std::optional<format::LeafReader> reader_;
   format::Entry entry_;
   std::uint64_t child_record_ = 0;
+  std::size_t next_fingerprint_ = 0;   // where in page_
+  crypto::Checksum fingerprint_{};
 };
 
 struct ScanNode;
@@ -59,6 +64,7 @@ struct ScanItem {
   bool unchanged = false;          // it is as the state has it (a directory: its own metadata)
   bool unsettled = false;          // it would be, but was so new then that a later change may not show: it is read again
   bool fetched = false;            // ReadAhead has it under way
+  std::optional<crypto::Checksum> old_fingerprint;   // of the bytes that the state has of it; only when there are as many as now
   ScanNodePtr child;               // directories that are to be entered
 };
 
@@ -147,7 +153,7 @@ class Scanner {
   void look_at(const ScanNodePtr& node, Scan& scan, std::string_view name);
   Look look(const ScanNodePtr& node, Scan& scan, ScanItem& item);
   void leave_out(Scan& scan, const std::string& name, LeftOut reason);
-  void compare(ScanItem& item, const format::Entry& old) const;
+  void compare(ScanItem& item, const format::Entry& old, const crypto::Checksum& fingerprint) const;
   void help();
   void push_children(const Scan& scan) REQUIRES(mutex_);
 

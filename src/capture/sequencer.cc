@@ -345,7 +345,7 @@ Result<> Sequencer::walk(const SourceTree& sources, SourceState& state) {
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   scanner_ = std::make_unique<Scanner>(context, std::clamp(cores, 2u, 8u));
   if (writer_) {
-    taker_ = std::make_unique<FileTaker>(*writer_, cutter_, names_, memo_, *read_ahead_, progress_, cancel_);
+    taker_ = std::make_unique<FileTaker>(*writer_, cutter_, names_, memo_, *read_ahead_, state.fingerprint_secret(), progress_, cancel_);
     tree_ = std::make_unique<TreeBuilder>(*writer_, state.old(), state.fresh(), [this](std::string path, std::string what) { reporter_.warn(std::move(path), std::move(what)); });
     relieve_at_ = options_.memory_bytes / kWaitingShare;
   }
@@ -391,7 +391,7 @@ Result<> Sequencer::run(const Selection& selection, const SourceTree& sources, S
 Result<> Sequencer::run_stream(vault::Writer& writer, SourceState& state) {
   writer_ = &writer;
   read_ahead_.emplace();
-  taker_ = std::make_unique<FileTaker>(writer, cutter_, names_, memo_, *read_ahead_, progress_, cancel_);
+  taker_ = std::make_unique<FileTaker>(writer, cutter_, names_, memo_, *read_ahead_, state.fingerprint_secret(), progress_, cancel_);
   tree_ = std::make_unique<TreeBuilder>(writer, nullptr, state.fresh(), [this](std::string path, std::string what) { reporter_.warn(std::move(path), std::move(what)); });
   const Timestamp now = vault_.clock().now();
   format::Entry entry{.name = options_.stdin_name, .type = format::EntryType::kFile, .mode = 0600,

@@ -57,6 +57,7 @@ SourceState SourceState::open(const vault::Vault& vault, std::string_view lineag
 
 Result<> SourceState::open_key_and_old(const vault::Vault& vault, std::string_view lineage, const std::optional<vault::Snapshot>& base, bool force) {
   local_key_ = TRY(load_local_key(directory_, *entropy_));
+  crypto::hkdf(local_key_->view(), {}, as_bytes("coppice 1 fingerprint"), fingerprint_secret_.emplace().writable());
   head_path_ = platform::join_path(directory_, std::string(kPrefix) + render_hex(crypto::Hmac(vault.keys().id_key->view()).mac(as_bytes(lineage))).substr(0, kLineageHexBytes));
   Result<StateHead> head = read_state_head(head_path_, *local_key_);
   if (!head) {

@@ -32,6 +32,8 @@ class SourceState {
   StateReader* old() const { return reader_.get(); }             // null: none
   const StateHead* head() const { return head_ ? &*head_ : nullptr; }
   StateWriter* fresh() { return writer_.get(); }  // null: none is kept
+  // Random bytes that stay the same from state to state; empty: no state is kept.
+  ByteSpan fingerprint_secret() const { return fingerprint_secret_ ? ByteSpan(fingerprint_secret_->view()) : ByteSpan(); }
   // The old state turned out not to read: the run begins again without it.
   void forget_old();
   // After the commit: durable on return. A failure costs the next run a full read, not a backup. `files` and `bytes`: of the snapshot.
@@ -46,6 +48,7 @@ class SourceState {
   platform::Entropy* entropy_;
   std::string directory_, head_path_, named_body_, new_body_;    // named_body_: what the head named when the run began
   std::optional<crypto::Key> local_key_;
+  std::optional<crypto::Secret<192>> fingerprint_secret_;
   std::optional<StateHead> head_;                                // of the base
   std::unique_ptr<StateReader> reader_;
   std::unique_ptr<StateWriter> writer_;

@@ -9,7 +9,7 @@
 namespace coppice::capture {
 namespace {
 
-constexpr std::string_view kBodyMagic = "CPSTATE1", kHeadMagic = "CPSTHEAD";
+constexpr std::string_view kBodyMagic = "CPSTATE2", kHeadMagic = "CPSTHEAD";
 constexpr std::size_t kPreambleBytes = 64, kSaltBytes = 32;
 constexpr std::size_t kSealedPageBytes = kStatePageBytes + crypto::kAeadTagBytes;
 constexpr std::size_t kPagesCached = 64;   // four megabytes

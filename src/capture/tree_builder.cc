@@ -133,8 +133,7 @@ Result<bool> TreeBuilder::encode(DirectoryBuild& d) {
         --element.old_count;
       }
     } else if (element.old_by_name) {
-      while (d.old_front_ && d.old_front_->name < element.entry.name) d.old_front_ = TRY(d.old_entries_->next());
-      if (!d.old_front_ || d.old_front_->name != element.entry.name) return fail(ErrorKind::kCorrupt, "the source state changed while it was read");
+      TRY(find_old(d, element.entry.name));
       if (!TRY(encode_old(d))) return false;
     } else if (!TRY(encode_new(d, element))) {
       return false;
@@ -144,6 +143,12 @@ Result<bool> TreeBuilder::encode(DirectoryBuild& d) {
   if (!d.finished_) return true;
   TRY(complete(d));
   return true;
+}
+
+Result<> TreeBuilder::find_old(DirectoryBuild& d, const std::string& name) {
+  while (d.old_front_ && d.old_front_->name < name) d.old_front_ = TRY(d.old_entries_->next());
+  if (!d.old_front_ || d.old_front_->name != name) return fail(ErrorKind::kCorrupt, "the source state changed while it was read");
+  return {};
 }
 
 // The child at the front becomes the directory `entry`'s node.
@@ -171,14 +176,22 @@ Result<bool> TreeBuilder::encode_new(DirectoryBuild& d, DirectoryBuild::Element&
   for (const Part& part : element.content.parts)
     entry.slices.push_back({.chunk = part.ticket ? 0 : format::Slice::kHole, .offset = part.offset, .length = part.length});
   entry.extents = std::move(element.content.extents);
+  if (element.content.as_before) {
+    TRY(find_old(d, entry.name));
+    entry.slices = d.old_front_->slices;
+  }
   // Before a chunk of it enters the page: what a source reports is no reason to end the run.
   if (const Result<> kept = format::check_entry(entry); !kept) {
     const bool stands = reduce_to_metadata(entry);
     CHECK(stands);   // the scanner looks at names and types
     warn_((d.node_ ? d.node_->path() : "") + "/" + entry.name, kept.error().message() + "; only its metadata is stored");
   }
-  for (std::size_t i = 0; i < entry.slices.size(); ++i)
-    if (element.content.parts[i].ticket) entry.slices[i].chunk = d.leaf_->add_chunk(element.content.parts[i].ticket->ref());
+  if (element.content.as_before) {
+    add_old_chunks(d, entry);
+  } else {
+    for (std::size_t i = 0; i < entry.slices.size(); ++i)
+      if (element.content.parts[i].ticket) entry.slices[i].chunk = d.leaf_->add_chunk(element.content.parts[i].ticket->ref());
+  }
   if (!entry.extents.empty()) {
     ExtentReferences references{.name = entry.name};
     for (const auto& [pack, set] : element.content.extent_references.packs())
@@ -187,7 +200,7 @@ Result<bool> TreeBuilder::encode_new(DirectoryBuild& d, DirectoryBuild::Element&
     for (const format::ChunkRef& page : entry.extents) references.births.push_back(page.birth);
     d.record_.extents.push_back(std::move(references));
   }
-  TRY(add_entry(d, entry));
+  TRY(add_entry(d, entry, element.content.fingerprint));
   if (entered) pop_child(d);
   return true;
 }
@@ -205,7 +218,7 @@ Result<bool> TreeBuilder::encode_old(DirectoryBuild& d) {
     if (!child->gone) {
       format::Entry entry = *d.old_front_;
       TRY(take_child(d, entry));
-      TRY(add_old_entry(d, std::move(entry), d.old_entries_->chunks()));
+      TRY(add_old_entry(d, std::move(entry)));
     }
     pop_child(d);
   } else {
@@ -214,15 +227,20 @@ Result<bool> TreeBuilder::encode_old(DirectoryBuild& d) {
       entry.child.reset();
       d.record_.children.push_back(0);
     }
-    TRY(add_old_entry(d, std::move(entry), d.old_entries_->chunks()));
+    TRY(add_old_entry(d, std::move(entry)));
   }
   d.old_front_ = TRY(d.old_entries_->next());
   return true;
 }
 
-Result<> TreeBuilder::add_old_entry(DirectoryBuild& d, format::Entry entry, const std::vector<format::ChunkRef>& chunks) {
+// The slices name chunks of the old entry's page; from here on, of the leaf in the making.
+void TreeBuilder::add_old_chunks(DirectoryBuild& d, format::Entry& entry) {
   for (format::Slice& slice : entry.slices)
-    if (slice.chunk != format::Slice::kHole) slice.chunk = d.leaf_->add_chunk(chunks[slice.chunk]);
+    if (slice.chunk != format::Slice::kHole) slice.chunk = d.leaf_->add_chunk(d.old_entries_->chunks()[slice.chunk]);
+}
+
+Result<> TreeBuilder::add_old_entry(DirectoryBuild& d, format::Entry entry) {
+  add_old_chunks(d, entry);
   if (!entry.extents.empty()) {
     for (const format::ChunkRef& page : entry.extents) writer_.refer(page);
     for (const ExtentReferences& file : d.old_->extents) {
@@ -231,12 +249,13 @@ Result<> TreeBuilder::add_old_entry(DirectoryBuild& d, format::Entry entry, cons
       d.record_.extents.push_back(file);
     }
   }
-  return add_entry(d, entry);
+  return add_entry(d, entry, d.old_entries_->fingerprint());
 }
 
-Result<> TreeBuilder::add_entry(DirectoryBuild& d, format::Entry& entry) {
+Result<> TreeBuilder::add_entry(DirectoryBuild& d, format::Entry& entry, const crypto::Checksum& fingerprint) {
   if (d.leaf_->entries() == 0) d.leaf_first_name_ = entry.name;
   d.leaf_->add_entry(entry);
+  append(d.fingerprints_, fingerprint);
   if (format::leaf_page_ends(d.leaf_->encoded_bytes(), entry.name)) TRY(end_leaf(d));
   return {};
 }
@@ -247,7 +266,12 @@ Result<> TreeBuilder::end_leaf(DirectoryBuild& d) {
   const format::ChunkRef ref = TRY(writer_.put_tree(page));
   d.leaf_pages_.push_back({.first_name = std::move(d.leaf_first_name_), .page = ref});
   d.record_.pages.push_back(ref);
-  if (new_state_) d.record_.leaves.push_back({.offset = new_state_->append(page), .bytes = static_cast<std::uint32_t>(page.size())});
+  if (new_state_) {
+    d.record_.leaves.push_back({.offset = new_state_->append(page), .bytes = static_cast<std::uint32_t>(page.size()),
+                                .entries = static_cast<std::uint32_t>(d.fingerprints_.size() / sizeof(crypto::Checksum))});
+    new_state_->append(d.fingerprints_);
+  }
+  d.fingerprints_.clear();
   return {};
 }
 
@@ -298,7 +322,7 @@ Result<std::uint64_t> TreeBuilder::copy_subtree(std::uint64_t old_record) {
       continue;
     }
     for (DirectoryRecord::Leaf& leaf : frame.record.leaves) {
-      page.resize(leaf.bytes);
+      page.resize(leaf.bytes + leaf.entries * sizeof(crypto::Checksum));
       TRY(old_state_->read(leaf.offset, page));
       leaf.offset = new_state_->append(page);
     }

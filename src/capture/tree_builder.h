@@ -68,6 +68,7 @@ class DirectoryBuild {
   const format::Entry* old_front_ = nullptr;
   std::unique_ptr<format::LeafBuilder> leaf_;
   std::string leaf_first_name_;
+  Bytes fingerprints_;               // of the leaf's entries
   std::vector<format::IndexPageEntry> leaf_pages_;
   DirectoryRecord record_;
 };
@@ -102,8 +103,10 @@ class TreeBuilder {
   Result<> take_child(DirectoryBuild& d, format::Entry& entry);
   void pop_child(DirectoryBuild& d);
   void pop_element(DirectoryBuild& d);
-  Result<> add_entry(DirectoryBuild& d, format::Entry& entry);
-  Result<> add_old_entry(DirectoryBuild& d, format::Entry entry, const std::vector<format::ChunkRef>& chunks);
+  Result<> find_old(DirectoryBuild& d, const std::string& name);   // to the front, past those before it
+  Result<> add_entry(DirectoryBuild& d, format::Entry& entry, const crypto::Checksum& fingerprint);
+  void add_old_chunks(DirectoryBuild& d, format::Entry& entry);
+  Result<> add_old_entry(DirectoryBuild& d, format::Entry entry);
   Result<> end_leaf(DirectoryBuild& d);
   Result<> complete(DirectoryBuild& d);
   Result<bool> reuse(DirectoryBuild& d);

@@ -64,13 +64,20 @@ Digest Sha256::finish() {
   return digest;
 }
 
-Checksum xxh3_128(ByteSpan bytes) {
+static Checksum canonical_form(XXH128_hash_t hash) {
   XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  XXH128_canonicalFromHash(&canonical, hash);
   Checksum checksum;
   static_assert(sizeof canonical.digest == sizeof(Checksum));
   std::memcpy(checksum.data(), canonical.digest, sizeof checksum);
   return checksum;
+}
+
+Checksum xxh3_128(ByteSpan bytes) { return canonical_form(XXH3_128bits(bytes.data(), bytes.size())); }
+
+Checksum xxh3_128(ByteSpan bytes, ByteSpan secret) {
+  CHECK(secret.size() >= XXH3_SECRET_SIZE_MIN);
+  return canonical_form(XXH3_128bits_withSecret(bytes.data(), bytes.size(), secret.data(), secret.size()));
 }
 
 std::uint64_t xxh3_64(ByteSpan bytes, std::uint64_t seed) {

@@ -111,6 +111,58 @@ TEST(BackupState, WhatIsReadAgainForItsAgeOnlyIsUnchanged) {
   EXPECT_EQ(settled->files_read_again, 0u);
 }
 
+// Their place in the groups of then will do: times, owners and inodes that change cost no bytes, and what changed beside them is all that is new.
+TEST(BackupState, SmallFilesWithTheBytesOfBeforeAreStoredNoSecondTime) {
+  Host host;
+  std::map<std::string, std::string> contents;
+  for (unsigned i = 0; i < 300; ++i) contents["d" + std::to_string(i % 7) + "/f" + std::to_string(i)] = noise(i, 2000 + i);
+  for (const auto& [name, content] : contents) write(host.source + "/" + name, content);
+  fs::create_hard_link(host.source + "/d0/f0", host.source + "/d0/f0-again");
+  contents["d0/f0-again"] = contents["d0/f0"];
+  ASSERT_OK(host.back_up());
+
+  for (const auto& [name, content] : contents) {
+    const struct timespec times[2] = {{.tv_sec = 1'000'000'000, .tv_nsec = 5}, {.tv_sec = 1'000'000'000, .tv_nsec = 7}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, (host.source + "/" + name).c_str(), times, 0), 0);
+  }
+  write(host.source + "/new", contents["d1/f1"]);   // another object of the same bytes
+  fs::rename(host.source + "/new", host.source + "/d1/f1");
+  contents["d2/f2"] = noise(99, contents["d2/f2"].size());
+  contents["d3/f3"] += "more";
+  contents["d4/a-new-one"] = "text";
+  contents.erase("d5/f5");
+  fs::remove(host.source + "/d5/f5");
+  for (const char* name : {"d2/f2", "d3/f3", "d4/a-new-one"}) write(host.source + "/" + name, contents[name]);
+  const auto report = host.back_up();
+  ASSERT_OK(report);
+  EXPECT_EQ(report->files_unchanged, 0u);
+  const auto is_new = [&](const char* name) { return contents[name].size(); };
+  EXPECT_GE(report->added_plain, is_new("d2/f2") + is_new("d3/f3"));
+  const std::uint64_t trees = 300 * 160;
+  EXPECT_LT(report->added_plain, is_new("d2/f2") + is_new("d3/f3") + is_new("d0/f0") + trees);
+  const auto look = [&](const capture::BackupReport& of) {
+    auto things = host.look(of);
+    std::erase_if(things, [](const auto& thing) { return thing.second.entry.type == format::EntryType::kDirectory; });
+    ASSERT_EQ(things.size(), contents.size());
+    for (const auto& [name, content] : contents) EXPECT_EQ(things.at(name).content, content) << name;
+    EXPECT_EQ(things.at("d6/f6").entry.mtime, (Timestamp{1'000'000'000, 7}));
+  };
+  look(*report);
+  // From state to state: the fingerprints of what was not touched, and of what was recognised, go along.
+  fs::last_write_time(host.source + "/d6/f6", fs::file_time_type::clock::now());
+  contents["d6/f13"] += "more";
+  write(host.source + "/d6/f13", contents["d6/f13"]);
+  for (int i = 0; i < 2; ++i) {
+    for (const auto& [name, content] : contents)
+      if (name.ends_with("0")) ::chmod((host.source + "/" + name).c_str(), i ? 0600 : 0640);
+    const auto next = host.back_up();
+    ASSERT_OK(next);
+    EXPECT_LT(next->added_plain, (i ? 0 : is_new("d6/f13")) + is_new("d0/f0") + trees);
+    const auto things = host.look(*next);
+    for (const auto& [name, content] : contents) EXPECT_EQ(things.at(name).content, content) << name;
+  }
+}
+
 TEST(BackupState, AnObjectOfSeveralNamesOnADeviceOfAnotherNumberIsChanged) {
   TempDirectory directory;
   write(directory / "tree/one", "text");

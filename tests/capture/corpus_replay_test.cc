@@ -12,7 +12,7 @@ std::string seed_record() {
   testing::TempDirectory directory;
   auto writer = StateWriter::create(directory / "state", crypto::Key(), platform::system_entropy()).value();
   const format::ChunkRef page{.birth = {.pack = {.session = {0, 3}, .kind = format::PackKind::kTree, .sequence = 1}, .ordinal = 2}, .index = 1, .length = 900};
-  write_directory_record(writer, {.node = page, .pages = {page}, .leaves = {{.offset = 5, .bytes = 900}}, .children = {0, 77},
+  write_directory_record(writer, {.node = page, .pages = {page}, .leaves = {{.offset = 5, .bytes = 900, .entries = 3}}, .children = {0, 77},
                                   .extents = {{.name = "huge", .births = {page.birth}}}});
   const std::uint64_t bytes = writer.finish().value();
   const auto reader = StateReader::open(directory / "state", crypto::Key(), bytes).value();

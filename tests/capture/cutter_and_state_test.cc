@@ -134,7 +134,7 @@ TEST(SourceState, GivesBackRecordsAcrossPagesAndRefusesDamage) {
       if (i % 5) record.node = format::ChunkRef{.birth = {.pack = {.sequence = static_cast<std::uint32_t>(i)}}, .length = 7};
       for (std::uint64_t n = random() % 300; n > 0; --n) record.children.push_back(random() % 100000);
       if (i % 11 == 0) record.extents.push_back({.name = "huge", .births = {{.ordinal = 3}, {.ordinal = 9}}});
-      record.leaves.push_back({.offset = random() % 1000, .bytes = 17});
+      record.leaves.push_back({.offset = random() % 1000, .bytes = 17, .entries = static_cast<std::uint32_t>(i % 7)});
       places.push_back(capture::write_directory_record(*writer, record));
       records.push_back(std::move(record));
     }
@@ -150,7 +150,8 @@ TEST(SourceState, GivesBackRecordsAcrossPagesAndRefusesDamage) {
     EXPECT_EQ(record->node, records[i].node);
     EXPECT_EQ(record->children, records[i].children);
     ASSERT_EQ(record->extents.size(), records[i].extents.size());
-    EXPECT_EQ(record->leaves.size(), 1u);
+    ASSERT_EQ(record->leaves.size(), 1u);
+    EXPECT_EQ(record->leaves.front().entries, i % 7);
   }
   EXPECT_FALSE(capture::read_directory_record(**reader, 0));
   EXPECT_FALSE(capture::read_directory_record(**reader, length + 10));

@@ -47,6 +47,7 @@ void hkdf(ByteSpan secret, ByteSpan salt, ByteSpan info, MutableByteSpan out);
 Key hkdf_key(ByteSpan secret, ByteSpan salt, std::string_view info);
 
 Checksum xxh3_128(ByteSpan bytes);                      // canonical (big-endian) form
+Checksum xxh3_128(ByteSpan bytes, ByteSpan secret);     // keyed with random bytes, 136 at least: equal inputs cannot be told from outside
 std::uint64_t xxh3_64(ByteSpan bytes, std::uint64_t seed = 0);
 
 }  // namespace coppice::crypto
