@@ -90,7 +90,8 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
           {"tree_pages", report->tree_pages},
           {"blocks_read", report->blocks_read},
           {"bytes_read", report->bytes_read},
-          {"not_checked", report->not_checked}});
+          {"not_checked", report->not_checked},
+          {"noted", report->packs_damaged && !report->not_remembered}});
   } else {
     if (!common.quiet)
       for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));

@@ -122,7 +122,8 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
     content.fingerprint = crypto::xxh3_128(ByteSpan(group_).subspan(at), fingerprint_secret_);
     // The bytes that this name had before: they stay in the group of then, and the group in the making gets what is new. Not for an object
     // of several names, since not each of them may have a before.
-    if (item.old_fingerprint == content.fingerprint && !file->changed && file->bytes == item.status.stx_size && file->status.stx_nlink == 1) {
+    if (item.old_fingerprint == content.fingerprint && !file->changed && file->bytes == item.status.stx_size && item.status.stx_nlink == 1 &&
+        file->status.stx_nlink == 1) {
       group_.resize(at);
       content.as_before = true;
       return Taking::kTaken;

@@ -67,12 +67,9 @@ std::string_view check_phase_name(CheckPhase phase) {
   return "";
 }
 
+// So that this host's next backup relies on none of them. What a check found that was stopped counts too.
 static void remember_damage(CheckRun& run) {
-  std::vector<format::PackName> packs;
-  for (const Finding& finding : run.report.findings) {
-    if (finding.severity != Severity::kDamage) continue;
-    if (const auto pack = format::parse_pack_object(finding.object)) packs.push_back(*pack);
-  }
+  std::vector<format::PackName> packs = run.findings.damaged_packs();
   run.report.packs_damaged = !packs.empty();
   if (Result<> done = vault::remember_damaged_packs(run.vault, std::move(packs)); !done) run.report.not_remembered = std::move(done).error();
 }
@@ -97,9 +94,10 @@ Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& o
   else if (options.read_data_percent < 100)
     run.report.not_checked.push_back(
         fmt::format("Only {} % of the packs were read (sample {}).", options.read_data_percent, options.sample_seed));
-  TRY(check_all(run));
-  run.findings.move_into(run.report);
+  const Result<> checked = check_all(run);
   remember_damage(run);
+  TRY(checked);
+  run.findings.move_into(run.report);
   return std::move(run.report);
 }
 

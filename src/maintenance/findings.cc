@@ -47,7 +47,19 @@ std::optional<Findings::Id> Findings::add(Severity severity, std::string object,
   return id;
 }
 
+void Findings::mark(const format::PackName& pack, const Error& error) {
+  if (error.kind() == ErrorKind::kDenied || error.kind() == ErrorKind::kExhausted) return;
+  MutexLock lock(mutex_);
+  damaged_packs_.insert(pack);
+}
+
+std::vector<format::PackName> Findings::damaged_packs() const {
+  MutexLock lock(mutex_);
+  return {damaged_packs_.begin(), damaged_packs_.end()};
+}
+
 std::optional<Findings::Id> Findings::add_pack(const format::PackName& pack, const Error& error) {
+  mark(pack, error);
   const auto id = add(Severity::kDamage, format::pack_object(pack), error);
   if (id) {
     MutexLock lock(mutex_);
@@ -58,6 +70,7 @@ std::optional<Findings::Id> Findings::add_pack(const format::PackName& pack, con
 
 std::optional<Findings::Id> Findings::add_block(const format::Birth& birth, const Error& error) {
   if (const auto known = of(birth)) return known;
+  mark(birth.pack, error);
   const auto id = add(Severity::kDamage, format::pack_object(birth.pack), error, birth.ordinal);
   if (id) {
     MutexLock lock(mutex_);

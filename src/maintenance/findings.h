@@ -31,6 +31,9 @@ class Findings {
   // The finding that says `birth` cannot be read, if there is one.
   std::optional<Id> of(const format::Birth& birth) const;
   bool any_bad_block() const;
+  // Packs that are damaged, or one of whose blocks is, also beyond what findings there is room for. What a key or this machine's limits
+  // kept from being read is no damage.
+  std::vector<format::PackName> damaged_packs() const;
   std::optional<Id> of_object(const std::string& object) const;
 
   void touch_snapshot(Id finding, format::SessionId session);
@@ -46,11 +49,14 @@ class Findings {
     std::set<format::SessionId> snapshots;
     std::set<std::string, std::less<>> files;
   };
+  void mark(const format::PackName& pack, const Error& error);
+
   mutable Mutex mutex_;
   std::vector<Record> records_ GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::int64_t>, Id> by_object_ GUARDED_BY(mutex_);
   std::map<format::PackName, Id> bad_packs_ GUARDED_BY(mutex_);
   std::map<format::Birth, Id> bad_blocks_ GUARDED_BY(mutex_);
+  std::set<format::PackName> damaged_packs_ GUARDED_BY(mutex_);
   std::uint64_t damage_ GUARDED_BY(mutex_) = 0, information_ GUARDED_BY(mutex_) = 0,
                         unavailable_ GUARDED_BY(mutex_) = 0;
   std::uint64_t path_bytes_left_ GUARDED_BY(mutex_);

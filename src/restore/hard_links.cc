@@ -20,16 +20,15 @@ HardLinks::Seen HardLinks::see(const format::Entry& entry, const std::vector<for
     }
     return {.target = target, .first = false};
   }
-  if (bytes_ >= bytes_max_) {
+  if (bytes_ >= bytes_max_ && memory_.full()) {
     collector_.note_once("links", Where{directory, entry.name}.path(),
                          "too many hard-linked files at once for the memory allowed: from here on some names become "
                          "files of their own (said once)");
     return {.target = nullptr, .first = true};
   }
-  auto* target = new LinkTarget;
+  auto* target = std::pmr::polymorphic_allocator<>(&pool_).new_object<LinkTarget>(entry.name, &pool_);
   target->directory = directory;
-  target->name = entry.name;
-  target->flags.flags = entry.flags;
+  target->flags = entry.flags;
   target->content = grouped_bytes(entry, chunks);
   target->references.store(2, std::memory_order_relaxed);
   DirectoryTree::hold(directory);
@@ -46,16 +45,16 @@ void HardLinks::forget_all() {
 void HardLinks::release(LinkTarget* target) {
   if (target->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (target->state.load(std::memory_order_acquire) == LinkTarget::State::kThere &&
-      (target->flags.flags != 0 || target->existed)) {
+      (target->flags != 0 || target->existed)) {
     if (auto pin = directories_.pin(target->directory)) {
       auto fd = platform::open_at(pin->fd(), target->name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
       struct stat st {};
       if (fd && ::fstat(fd->get(), &st) == 0 && st.st_dev == target->device && st.st_ino == target->inode)
-        metadata_.apply_flags(fd->get(), target->flags, target->existed, Where{target->directory, target->name});
+        metadata_.apply_flags(fd->get(), {.flags = target->flags}, target->existed, Where{target->directory, target->name});
     }
   }
   directories_.release(target->directory);
-  delete target;
+  std::pmr::polymorphic_allocator<>(&pool_).delete_object(target);
 }
 
 }  // namespace coppice::restore

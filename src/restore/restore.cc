@@ -173,6 +173,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   Collector collector(progress, cancel, options.target);
   Metadata metadata(collector, options.replace_immutable);
   {
+    platform::Fd spill(options.dry_run ? -1 : ::fcntl(target.fd.get(), F_DUPFD_CLOEXEC, 0));
     DirectoryTree directories(std::move(target.fd), options.in_place ? "" : base_path, budget.open_directories,
                               options.dry_run ? DirectoryTree::Use::kLook : DirectoryTree::Use::kChange, metadata,
                               collector);
@@ -191,7 +192,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       if (base->chosen && !options.in_place) directories.mark_root_unfinished();
     }
     directories.use_root();
-    HardLinks links(reader, directories, metadata, collector, budget.links_bytes);
+    HardLinks links(reader, directories, metadata, collector, std::move(spill), budget.links_bytes);
     AgainList again;
     LateLinks late_links;
     Run run{.reader = reader,

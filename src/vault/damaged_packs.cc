@@ -1,6 +1,10 @@
 #include "vault/damaged_packs.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 #include "crypto/leaf_hash.h"
@@ -11,25 +15,15 @@
 namespace coppice::vault {
 namespace {
 
-constexpr std::size_t kListBytesMax = 4u << 20;
+constexpr std::size_t kPacksMax = 100'000, kListBytesMax = 4u << 20;   // a name is up to 38 bytes
 
 std::string path_of(const Vault& vault) { return platform::join_path(vault.state_directory(), "damaged-packs"); }
 
-// One object's name a line.
-Result<> write_list(const Vault& vault, const std::vector<format::PackName>& packs) {
-  std::string text;
-  for (const format::PackName& pack : packs) text += format::pack_object(pack) + "\n";
-  return platform::write_file_durably(path_of(vault), as_bytes(text));
-}
-
-}  // namespace
-
-std::vector<format::PackName> remembered_damaged_packs(const Vault& vault) {
+// One object's name a line. kNotFound: nothing was ever remembered.
+Result<std::vector<format::PackName>> read_list(const Vault& vault) {
   std::vector<format::PackName> packs;
-  if (vault.state_directory().empty()) return packs;
-  const Result<Bytes> read = platform::read_file(path_of(vault), kListBytesMax);
-  if (!read) return packs;
-  std::string_view text = as_text(*read);
+  const Bytes read = TRY(platform::read_file(path_of(vault), kListBytesMax));
+  std::string_view text = as_text(read);
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     if (const auto pack = format::parse_pack_object(text.substr(0, end))) packs.push_back(*pack);
@@ -41,20 +35,43 @@ std::vector<format::PackName> remembered_damaged_packs(const Vault& vault) {
   return packs;
 }
 
+// A check and a backup may both be at it.
+Result<> change_list(const Vault& vault, const std::function<std::vector<format::PackName>(const std::vector<format::PackName>&)>& change) {
+  const platform::Fd directory = TRY(platform::open_at(AT_FDCWD, vault.state_directory().c_str(), O_RDONLY | O_DIRECTORY));
+  if (::flock(directory.get(), LOCK_EX) != 0) return fail_errno(errno, "locking the state");
+  Result<std::vector<format::PackName>> before = read_list(vault);
+  if (!before && before.error().kind() != ErrorKind::kNotFound) return std::unexpected(std::move(before).error());
+  std::vector<format::PackName> after = change(before ? *before : std::vector<format::PackName>());
+  after.resize(std::min(after.size(), kPacksMax));   // the rest is found by the check after the mending of these
+  std::string text;
+  for (const format::PackName& pack : after) text += format::pack_object(pack) + "\n";
+  return platform::write_file_durably(path_of(vault), as_bytes(text));
+}
+
+}  // namespace
+
+std::vector<format::PackName> remembered_damaged_packs(const Vault& vault) {
+  if (vault.state_directory().empty()) return {};
+  return read_list(vault).value_or(std::vector<format::PackName>());
+}
+
 Result<> remember_damaged_packs(const Vault& vault, std::vector<format::PackName> packs) {
   if (packs.empty() || vault.state_directory().empty()) return {};
-  const std::vector<format::PackName> before = remembered_damaged_packs(vault);
   std::ranges::sort(packs);
-  std::vector<format::PackName> all;
-  std::ranges::set_union(before, packs, std::back_inserter(all));
-  return write_list(vault, all);
+  return change_list(vault, [&](const std::vector<format::PackName>& before) {
+    std::vector<format::PackName> all;
+    std::ranges::set_union(before, packs, std::back_inserter(all));
+    return all;
+  });
 }
 
 void forget_damaged_packs(const Vault& vault, const std::vector<format::PackName>& packs) {
   if (packs.empty()) return;
-  std::vector<format::PackName> left;
-  std::ranges::set_difference(remembered_damaged_packs(vault), packs, std::back_inserter(left));
-  (void)write_list(vault, left);
+  (void)change_list(vault, [&](const std::vector<format::PackName>& before) {
+    std::vector<format::PackName> left;
+    std::ranges::set_difference(before, packs, std::back_inserter(left));
+    return left;
+  });
 }
 
 Result<> verify_pack(const Vault& vault, const format::PackRecord& record) {

@@ -25,7 +25,7 @@ struct Sum {
 struct Suspect {
   format::PackRecord record;
   bool live = false;      // a commit that nobody forgot names it
-  bool there = false;
+  bool there = false, mended = false;
 };
 
 Result<> list_packs(const Vault& vault, const std::function<void(const format::PackName&, std::uint64_t bytes)>& each) {
@@ -50,7 +50,8 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, co
   for (const OwnPast::Session& session : past.sessions) {
     if (session.packs.packs == 0) continue;
     const bool differs = listed[session.id] != Sum{session.packs.packs, session.packs.bytes};
-    if (!differs && damaged.empty()) continue;
+    // A pack is named by its own session or by a later one that adopted it.
+    if (!differs && (damaged.empty() || session.id < damaged.front().session)) continue;
     const Result<> read = packs::read_pack_list(vault.store(), session.packs, [&](const std::vector<format::PackRecord>& records) -> Result<> {
       for (const format::PackRecord& record : records)
         if (differs || std::ranges::binary_search(damaged, record.name)) suspects.push_back({record, !session.forgotten});
@@ -69,7 +70,8 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, co
 // A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name. What a check found damaged is
 // read again: it may have been put back since.
 Result<> find_lost(const Vault& vault, OwnPast& past) {
-  const std::vector<format::PackName> damaged = remembered_damaged_packs(vault);
+  std::vector<format::PackName> damaged = remembered_damaged_packs(vault);
+  std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(past.others, name.session); });
   const auto is_damaged = [&](const Suspect& suspect) { return std::ranges::binary_search(damaged, suspect.record.name); };
   std::vector<Suspect> suspects = TRY(find_suspects(vault, past, damaged));
   if (suspects.empty()) return {};
@@ -81,7 +83,11 @@ Result<> find_lost(const Vault& vault, OwnPast& past) {
   parallel_for(suspects.size(), kConfirmThreads, [&](std::size_t i) {
     Suspect& suspect = suspects[i];
     if (is_damaged(suspect)) {
-      suspect.there = verify_pack(vault, suspect.record).has_value();
+      if (!suspect.live) return;   // nobody needs it: not worth reading
+      const Result<> verified = verify_pack(vault, suspect.record);
+      suspect.mended = verified.has_value();
+      // What our key or this machine's limits keep from being read is no damage.
+      suspect.there = verified || verified.error().kind() == ErrorKind::kDenied || verified.error().kind() == ErrorKind::kExhausted;
       return;
     }
     const Result<std::uint64_t> size = vault.store().size(format::pack_object(suspect.record.name));
@@ -92,10 +98,8 @@ Result<> find_lost(const Vault& vault, OwnPast& past) {
   std::size_t told = 0, live = 0;
   std::vector<format::PackName> mended;
   for (const Suspect& suspect : suspects) {
-    if (suspect.there) {
-      if (is_damaged(suspect)) mended.push_back(suspect.record.name);
-      continue;
-    }
+    if (suspect.mended) mended.push_back(suspect.record.name);
+    if (suspect.there) continue;
     past.lost.push_back(suspect.record.name);
     if (!suspect.live) continue;
     ++live;
@@ -149,12 +153,16 @@ Result<OwnPast> look_back(const Vault& vault, const format::Digest& lineage) {
       return fail(ErrorKind::kUnsupported,
                   fmt::format("{}: writing to a vault that holds it takes features (bits {:#x}) that this program (format {}) does not have",
                               format::snapshot_object(snapshot.session), unknown, format::kFormatVersion));
-    if (snapshot.signer != vault.keys().member) continue;
+    if (snapshot.signer != vault.keys().member) {
+      past.others.push_back(snapshot.session);
+      continue;
+    }
     past.sessions.push_back({snapshot.session, commit.packs, snapshot.forgotten});
     past.runs.insert(past.runs.end(), commit.runs.begin(), commit.runs.end());
     superseded.insert(superseded.end(), commit.superseded.begin(), commit.superseded.end());
   }
   std::ranges::sort(past.sessions, {}, &OwnPast::Session::id);
+  std::ranges::sort(past.others);
   std::ranges::sort(superseded);
   std::erase_if(past.runs, [&](const format::RunRecord& run) { return std::ranges::binary_search(superseded, run); });
   if (const Snapshot* previous = newest_in(list, vault.keys().member, lineage)) past.previous = *previous;

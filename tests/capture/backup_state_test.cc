@@ -163,6 +163,25 @@ TEST(BackupState, SmallFilesWithTheBytesOfBeforeAreStoredNoSecondTime) {
   }
 }
 
+// Over many pages of its list, taken and encoded part by part.
+TEST(BackupState, AHugeDirectoryThatWasTouchedIsStoredNoSecondTime) {
+  Host host;
+  constexpr unsigned kFiles = 5000;
+  const auto name_of = [](unsigned i) { return "big/" + std::to_string(i * 7919); };
+  for (unsigned i = 0; i < kFiles; ++i) write(host.source + "/" + name_of(i), noise(i, 300));
+  ASSERT_OK(host.back_up());
+  for (unsigned i = 0; i < kFiles; ++i) {
+    if (i % 3 == 0) continue;   // those are as they were
+    ASSERT_EQ(::chmod((host.source + "/" + name_of(i)).c_str(), 0604), 0);
+  }
+  write(host.source + "/" + name_of(77), noise(1u << 20, 300));
+  const auto report = host.back_up();
+  ASSERT_OK(report);
+  EXPECT_LT(report->added_plain, kFiles * 160u);
+  const auto things = host.look(*report);
+  for (unsigned i = 0; i < kFiles; ++i) EXPECT_EQ(things.at(name_of(i)).content, noise(i == 77 ? 1u << 20 : i, 300)) << i;
+}
+
 TEST(BackupState, AnObjectOfSeveralNamesOnADeviceOfAnotherNumberIsChanged) {
   TempDirectory directory;
   write(directory / "tree/one", "text");

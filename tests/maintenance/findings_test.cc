@@ -33,6 +33,17 @@ TEST(Findings, NamesAFileOnceHoweverManyVersionsItsDirectoryHas) {
   EXPECT_FALSE(finding.files_left_out);
 }
 
+TEST(Findings, KnowsEveryDamagedPackHoweverManyFindingsThereAre) {
+  Findings findings(0);
+  const auto pack = [](std::uint32_t i) { return format::PackName{.session = {0, 1}, .sequence = i}; };
+  for (std::uint32_t i = 0; i < 2 * kFindingsMax; ++i)
+    for (std::uint16_t block = 0; block < 3; ++block) (void)findings.add_block({.pack = pack(i), .ordinal = block}, Error(ErrorKind::kCorrupt, "bad"));
+  (void)findings.add_pack(pack(1u << 20), Error(ErrorKind::kDenied, "not for us to read"));
+  const auto damaged = findings.damaged_packs();
+  EXPECT_EQ(damaged.size(), 2 * kFindingsMax);
+  EXPECT_EQ(damaged.back(), pack(2 * kFindingsMax - 1));
+}
+
 TEST(Findings, NamesAllThatThereIsRoomFor) {
   const Finding all = finding_of(1 << 20, 1500, 2);
   EXPECT_EQ(all.files.size(), 1500u);

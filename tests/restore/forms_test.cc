@@ -179,6 +179,30 @@ TEST_F(Forms, ManyHardLinksOverManyWindows) {
   }
 }
 
+// The table of names that wait for their second goes on in a file of the target.
+TEST_F(Forms, MoreHardLinksAtOnceThanTheirShareOfTheMemory) {
+  constexpr int kFiles = 6000;
+  Node root = directory_node("");
+  for (const char* name : {"first", "second"}) {
+    Node& sub = root.add(directory_node(name));
+    for (int f = 0; f < kFiles; ++f) {
+      Node& n = sub.add(file_node(fmt::format("a-file-of-two-names-{:04}", f), fmt::format("{:04}", f)));
+      n.entry.links = 2;
+      n.entry.inode = static_cast<std::uint64_t>(1000 + f);
+    }
+  }
+  const auto body = plant(v, std::move(root));
+  Restoring run(v);
+  const auto report = run(body, {.target = target, .workers = 2, .memory_bytes = 1u << 20});
+  ASSERT_OK(report);
+  EXPECT_EQ(all_warnings(*report), "");
+  for (int f = 0; f < kFiles; f += 7) {
+    const auto first = stat_of(target + fmt::format("/first/a-file-of-two-names-{:04}", f));
+    EXPECT_EQ(first.st_nlink, 2u);
+    EXPECT_EQ(first.st_ino, stat_of(target + fmt::format("/second/a-file-of-two-names-{:04}", f)).st_ino);
+  }
+}
+
 // Deeper than any descriptor cache, with files on the way back up.
 TEST_F(Forms, AVeryDeepTree) {
   constexpr int kDepth = 3000;
