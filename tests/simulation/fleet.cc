@@ -140,7 +140,7 @@ class Run {
     Process(Run& run, std::size_t actor, std::uint64_t seed, std::optional<std::size_t> host, storage::FaultPlan plan)
         : run_(run), actor_(actor), host_(host), plan_(plan), clock_(seed), entropy_(seed + 1),
           shore_(run.sea_, actor, [this](std::string_view name, ByteSpan) { see_put(name); }), faulty_(shore_, plan),
-          late_before_(run.sea_.late_puts()) {}
+          late_before_(run.sea_.late_puts()), rosters_before_(run.sea_.rosters_arrived()) {}
     ~Process() {
       MutexLock lock(run_.mutex_);
       run_.outcome_.crashes += faulty_.crashed();
@@ -239,9 +239,9 @@ class Run {
       committed.source = source_;
     }
 
-    // A process may fail when it died, or when a put of the vault's was late.
+    // A process may fail when it died, when a put of the vault's was late, or when somebody's list of keys arrived after it had opened the vault.
     void judge(const char* what, const Error& error) {
-      const bool allowed = faulty_.crashed() || run_.sea_.late_puts() > late_before_;
+      const bool allowed = faulty_.crashed() || run_.sea_.late_puts() > late_before_ || run_.sea_.rosters_arrived() > rosters_before_;
       run_.sea_.note(fmt::format("{:3} {} fails: {}", actor_, what, error.message()));
       MutexLock lock(run_.mutex_);
       if (!allowed) run_.wrong(fmt::format("{} gave up: {}", what, error.message()));
@@ -256,7 +256,7 @@ class Run {
     platform::SeededEntropy entropy_;
     Shore shore_;
     storage::FaultStore faulty_;
-    const std::uint64_t late_before_;
+    const std::uint64_t late_before_, rosters_before_;
     Contents contents_;
     std::string source_;
   };

@@ -50,6 +50,7 @@ class Sea {
   // As the log has it: a page is named by its content, which holds random bytes that the threads of a program take in any order.
   static std::string_view called(std::string_view name) { return name.starts_with("lists/") ? "lists/..." : name; }
   std::uint64_t late_puts() const { return late_puts_; }
+  std::uint64_t rosters_arrived() const { return rosters_arrived_; }   // of late puts
 
  private:
   friend class Shore;
@@ -61,6 +62,7 @@ class Sea {
 
   void arrive(const Late& late) {
     const bool stored = store(late.name, late.bytes).has_value();
+    if (stored && late.name.starts_with("roster/")) ++rosters_arrived_;
     log_.push_back(fmt::format("      late put {} {}", called(late.name), stored ? "arrives" : "arrives where the name is taken"));
   }
   void begin_step() {
@@ -103,7 +105,7 @@ class Sea {
   Turns& turns_;
   std::mt19937_64 random_;   // used by whoever has the turn
   Weather weather_;
-  std::uint64_t step_ = 0, late_puts_ = 0;
+  std::uint64_t step_ = 0, late_puts_ = 0, rosters_arrived_ = 0;
   std::deque<Late> late_;
   std::vector<std::string> newest_, log_;
 };
