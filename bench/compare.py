@@ -261,9 +261,14 @@ def large_files(path, megabytes):
     return path
 
 
-def upgrade_in_place(old, new, work):
+def upgrade_in_place(new, work):
     """`work` becomes `new`; files that are the same keep their inode and times."""
     sh("rsync", "-rlpgoD", "--checksum", "--delete", new + "/", work + "/")
+
+
+def copy_over(new, work):
+    """`work` becomes `new`; every file is another, with times of now."""
+    sh("rsync", "-rlpgoD", "--ignore-times", "--whole-file", "--delete", new + "/", work + "/")
 
 
 class FreshFileSystem:
@@ -362,8 +367,8 @@ class Bench:
                 warm(t.repo)
                 self.note(f"{label}: check, all data", t, [t.check() for _ in range(n)])
 
-    def upgrade(self, old, new, tools):
-        print("kernel source upgraded in place", flush=True)
+    def upgrade(self, label, change, old, new, tools):
+        print(label, flush=True)
         runs, added = {t.name: [] for t in tools}, {}
         for _ in range(self.args.runs):
             for t in tools:
@@ -375,12 +380,13 @@ class Bench:
                 warm(work)
                 t.backup(work)
                 before = tree_bytes(t.repo)
-                upgrade_in_place(old, new, work)
+                change(new, work)
+                time.sleep(3)
                 warm(work)
                 runs[t.name].append(t.backup(work))
                 added[t.name] = tree_bytes(t.repo) - before
         for t in tools:
-            self.note("kernel: newest over oldest", t, runs[t.name], added[t.name])
+            self.note(label, t, runs[t.name], added[t.name])
         shutil.rmtree(self.args.work + "/upgraded", ignore_errors=True)
 
     def report(self, versions):
@@ -425,7 +431,9 @@ def main():
     if want("kernel"):
         bench.cycle("kernel", old, tools, {"unchanged", "restore", "one", "check"})
     if want("upgrade") and shutil.which("rsync"):
-        bench.upgrade(old, new, tools)
+        bench.upgrade("kernel: newest over oldest", upgrade_in_place, old, new, tools)
+        if not args.quick:
+            bench.upgrade("kernel: newest over oldest, every file copied anew", copy_over, old, new, tools)
     if want("usr") and not args.quick:
         bench.cycle("usr", copy_of_usr(args.data + "/usr", 5_000_000_000), tools, {"unchanged", "restore"})
     if want("large"):
