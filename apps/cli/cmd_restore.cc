@@ -159,6 +159,10 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   auto chosen = choose_readable(*opened->vault, flags.snapshot, flags.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
   const format::SnapshotBody& body = *chosen->snapshot.body;
+  std::vector<Warning> partly;
+  for (const std::string& source : chosen->ref.has_path ? tasks::sources_below(body, chosen->ref.path) : std::vector<std::string>())
+    partly.push_back({chosen->ref.path, fmt::format("of it, this snapshot has {}", shown(source))});
+  print_warnings(common, partly, partly.size());
 
   restore::RestoreOptions options;
   options.sub_path = chosen->ref.has_path && chosen->ref.path != "/" ? chosen->ref.path : "";

@@ -74,6 +74,7 @@ std::string told(const CLI::ParseError& error, const CLI::App& command) {
     what.erase(0, start.size());
     // An option is what was meant to be one; the words behind it are its values.
     if (const std::size_t option = (" " + what).find(" -"); option != std::string::npos) what = what.substr(option, what.find(' ', option) - option);
+    else what.erase(0, what.rfind(' ') + 1);   // they come backwards
     const std::optional<std::string> near = nearest_name(command, what);
     if (near == what.substr(0, what.find('='))) return fmt::format("'{0}' comes behind the command: coppice COMMAND {0} ...", what);
     return fmt::format("'{}' is not understood here{}", what, guess(near));

@@ -13,8 +13,8 @@ constexpr std::size_t kElementsWaitingMax = 4096;
 constexpr std::size_t kDirectoryWeight = sizeof(DirectoryBuild) + sizeof(DirectoryBuild::Child) + 256;
 
 std::size_t weight_of(const DirectoryBuild::Element& element) {
-  constexpr std::size_t kTicketWeight = 96;
-  std::size_t weight = sizeof element + element.entry.name.size() + element.entry.target.size() +
+  constexpr std::size_t kTicketWeight = 96, kNodeWeight = 32;
+  std::size_t weight = sizeof element + kNodeWeight + element.entry.name.size() + element.entry.target.size() +
                        element.content.parts.size() * (sizeof(Part) + kTicketWeight) + element.content.extents.size() * sizeof(format::ChunkRef);
   for (const format::Xattr& xattr : element.entry.xattrs) weight += sizeof xattr + xattr.name.size() + xattr.value.size();
   return weight;
@@ -45,15 +45,11 @@ void TreeBuilder::add(DirectoryBuild& d, DirectoryBuild::Element element) {
 }
 
 void TreeBuilder::pop_element(DirectoryBuild& d) {
-  DirectoryBuild::Element& element = d.elements_[d.first_];
   // What the content moved on is weighed no more exactly; the directory's rest goes with it.
-  const std::size_t weight = std::min(d.weight_, weight_of(element));
+  const std::size_t weight = std::min(d.weight_, weight_of(d.elements_.front()));
   d.weight_ -= weight;
   weight_ -= weight;
-  element = {};
-  if (++d.first_ < d.elements_.size()) return;
-  d.elements_.clear();
-  d.first_ = 0;
+  d.elements_.pop_front();
 }
 
 void TreeBuilder::pop_child(DirectoryBuild& d) {
@@ -80,7 +76,7 @@ Result<> TreeBuilder::advance() {
   return {};
 }
 
-bool TreeBuilder::is_long(const DirectoryBuild& d) { return d.elements_.size() - d.first_ >= kElementsWaitingMax; }
+bool TreeBuilder::is_long(const DirectoryBuild& d) { return d.elements_.size() >= kElementsWaitingMax; }
 
 Result<> TreeBuilder::relieve(DirectoryBuild& d) {
   if (d.has_elements()) TRY(encode(d));
@@ -126,7 +122,7 @@ Result<bool> TreeBuilder::encode(DirectoryBuild& d) {
     }
   }
   while (d.has_elements()) {
-    DirectoryBuild::Element& element = d.elements_[d.first_];
+    DirectoryBuild::Element& element = d.elements_.front();
     if (element.old_count > 0) {
       while (element.old_count > 0 && d.old_front_) {
         if (!TRY(encode_old(d))) return false;

@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,15 +52,14 @@ class DirectoryBuild {
 
  private:
   friend class TreeBuilder;
-  bool has_elements() const { return first_ < elements_.size(); }
+  bool has_elements() const { return !elements_.empty(); }
   Child* front_child() { return next_child_ < children_.size() ? children_[next_child_].get() : nullptr; }
 
   ScanNodePtr node_;
   std::shared_ptr<const DirectoryRecord> old_;
   Child* slot_;                      // in the parent; null at the root
   bool same_ = false, started_ = false, finished_ = false;
-  std::vector<Element> elements_;    // those before first_ are encoded
-  std::size_t first_ = 0;
+  std::list<Element> elements_;      // that wait; a vector's spare room and its copies would weigh more than they do
   std::vector<std::unique_ptr<Child>> children_;   // those before next_child_ are encoded and gone
   std::size_t next_child_ = 0;
   std::size_t weight_ = 0;           // bytes of what waits, about

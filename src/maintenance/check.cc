@@ -88,6 +88,10 @@ Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& o
         "This key cannot read backups: trees were not opened, and blocks were compared with their hashes only, not "
         "decrypted. Check with a reader's key to know that files can be restored.");
   }
+  if (const std::size_t noted = vault::remembered_damaged_packs(vault).size(); noted > 0 && options.read_data_percent < 100)
+    run.report.not_checked.push_back(fmt::format(
+        "{} pack{} that an earlier check found damaged {} not all read again. `coppice check --read-data` says what is damaged and which files it costs.",
+        noted, noted == 1 ? "" : "s", noted == 1 ? "was" : "were"));
   if (options.read_data_percent == 0)
     run.report.not_checked.push_back(
         "The contents of packs were not read: only that packs are there, with the right length and directory.");
@@ -97,7 +101,10 @@ Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& o
   const Result<> checked = check_all(run);
   remember_damage(run);
   TRY(checked);
-  run.findings.move_into(run.report);
+  run.findings.move_into(run.report, [&](format::SessionId session) {
+    return std::ranges::any_of(run.snapshots, [&](const SnapshotNote& note) { return note.session == session && note.forgotten; });
+  });
+  run.report.packs_damaged &= run.report.damaged();
   return std::move(run.report);
 }
 

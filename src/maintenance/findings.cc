@@ -126,12 +126,22 @@ Result<> Findings::status() const {
   return {};
 }
 
-void Findings::move_into(CheckReport& report) {
+void Findings::move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten) {
   MutexLock lock(mutex_);
+  std::set<Id> of_packs;
+  for (const auto& [pack, id] : bad_packs_) of_packs.insert(id);
+  for (const auto& [block, id] : bad_blocks_) of_packs.insert(id);
   report.damage_total = damage_;
   report.information_total = information_;
   for (Record& record : records_) {
     Finding& finding = record.finding;
+    if (of_packs.contains(static_cast<Id>(&record - records_.data())) && !record.snapshots.empty() && record.snapshots.size() < kFindingSnapshotsMax &&
+        std::ranges::all_of(record.snapshots, is_forgotten)) {
+      finding.severity = Severity::kInformation;
+      finding.what += "; only forgotten snapshots need it";
+      --report.damage_total;
+      ++report.information_total;
+    }
     finding.snapshots_total = record.snapshots.size();
     for (const format::SessionId session : record.snapshots) {
       if (finding.snapshots.size() == kFindingDetailsMax) break;

@@ -1,6 +1,7 @@
 // What a check has found so far. One finding for each (object, block), however many roads lead to it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -41,7 +42,8 @@ class Findings {
 
   // An error once the store has failed so often that the rest of the check would say nothing but that.
   Result<> status() const;
-  void move_into(CheckReport& report);
+  // What only forgotten snapshots need of the packs is no damage to anybody.
+  void move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten);
 
  private:
   struct Record {

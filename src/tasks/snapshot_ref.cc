@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "foundation/encoding.h"
 #include "policy/paths.h"
@@ -20,6 +21,10 @@ bool holds(std::string_view source, const std::string& path) {
   if (source == path) return true;
   const auto clean = absolute_path(path);
   return clean && policy::lies_in(*clean, source);
+}
+
+bool holds_whole(const format::SnapshotBody& body, const std::string& path) {
+  return std::ranges::any_of(body.sources, [&](const auto& source) { return holds(source, path); });
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view between) {
@@ -107,6 +112,13 @@ bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
          });
 }
 
+std::vector<std::string> sources_below(const format::SnapshotBody& body, const std::string& path) {
+  std::vector<std::string> below;
+  if (path == "/" || holds_whole(body, path)) return below;
+  std::ranges::copy_if(body.sources, std::back_inserter(below), [&](const auto& source) { return policy::lies_in(source, path); });
+  return below;
+}
+
 bool is_in_anothers_name(const vault::Snapshot& snapshot, const vault::SnapshotList& list) {
   if (!snapshot.body || snapshot.signer_role == format::Role::kOwner) return false;
   const std::string& host = snapshot.body->host;
@@ -154,7 +166,12 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
     if (found.size() > 10) text += "\n    ...";
     return fail(ErrorKind::kConflict, std::move(text));
   }
-  const auto chosen = TRY(filter_snapshots(list, filter));
+  auto chosen = TRY(filter_snapshots(list, filter));
+  if (ref.has_path && ref.path != "/") {
+    std::vector<const vault::Snapshot*> whole;
+    std::ranges::copy_if(chosen, std::back_inserter(whole), [&](auto* one) { return one->body && holds_whole(*one->body, ref.path); });
+    if (!whole.empty()) chosen = std::move(whole);
+  }
   const vault::Snapshot* best = nullptr;
   for (const auto* snapshot : chosen) {
     const bool is_newer = ref.kind == SnapshotRef::Kind::kLatest ||

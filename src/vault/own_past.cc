@@ -108,7 +108,7 @@ Result<> find_lost(const Vault& vault, OwnPast& past) {
   forget_damaged_packs(vault, mended);
   if (live > 0)
     past.notices.push_back(fmt::format("{} pack{} of earlier snapshots {} gone from the vault, cut short or damaged: {}{}. What of them the sources still "
-                                       "have is stored again; `coppice check` says what else they cost",
+                                       "have is stored again; `coppice check --read-data` says what else they cost",
                                        live, live == 1 ? "" : "s", live == 1 ? "is" : "are", names, live > told ? ", ..." : ""));
   return {};
 }

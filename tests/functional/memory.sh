@@ -44,7 +44,7 @@ below() {  # below MIB ARGUMENTS...: coppice ARGUMENTS must succeed within MIB
   grep ' MiB (' "$work/err" || true
   [ "$got" = 0 ] || { tail -n 20 "$work/err" >&2; die "'coppice ${*:2}' ended with $got within $mib MiB"; }
 }
-# every_command MIB SHAPE COUNT FILE: FILE is one to cat.
+# every_command MIB SHAPE COUNT FILE RATE: FILE is one to cat, RATE how fast the vault takes the first backup.
 every_command() {
   local mib=$1 source="$work/$2" file=$4
   echo "$3 $2 within $mib MiB"
@@ -52,7 +52,7 @@ every_command() {
   export COPPICE_VAULT="$work/vault-$2-$mib"
   rm -f "$work/sheet"
   below "$mib" init -q --passphrase-file "$work/passphrase" --recovery-file "$work/sheet"
-  below "$mib" backup -q "$source"
+  below "$mib" backup -q --limit-rate "$5" "$source"
   below "$mib" backup -q "$source"
   mkdir "$source/changed"
   echo changed > "$source/changed/file"
@@ -74,10 +74,10 @@ every_command() {
   chmod -R u+w "$COPPICE_VAULT"
   rm -rf "$source" "$work/back" "$work/all.tar" "$COPPICE_VAULT"
 }
-every_command 256 files $((20000 * big)) large
-every_command 128 files $((20000 * big)) large
-every_command 128 directories $((60000 * big)) '!'
-every_command 128 names $((60000 * big)) first-name-of-the-file-000042
+every_command 256 files $((20000 * big)) large 1G
+every_command 128 files $((20000 * big)) large 1G
+every_command 128 directories $((60000 * big)) '!' 1G
+every_command 128 names $((60000 * big)) first-name-of-the-file-000042 300K
 
 export COPPICE_VAULT="$work/vault-snapshots"
 rm -f "$work/sheet"

@@ -60,3 +60,17 @@ mv "$work/data" "$work/victim/data"
 ln -s "$work/victim/data" "$work/data"
 status 1 "$coppice" restore "latest:$work/data/docs" --in-place
 says "a symlink to $work/victim/data"
+
+# With a path, `latest` and a time mean the newest snapshot that has it whole, not one of a part of it or of something else.
+mkdir -p "$work/two/data/part" "$work/two/etc"
+echo whole > "$work/two/data/whole"; echo part > "$work/two/data/part/file"; echo etc > "$work/two/etc/file"
+status 0 "$coppice" backup "$work/two/data"
+status 0 "$coppice" backup "$work/two/data/part"
+status 0 "$coppice" backup "$work/two/etc"
+status 0 "$coppice" restore "latest:$work/two/data" --to "$work/two-back"
+same "$work/two/data" "$work/two-back"
+status 0 "$coppice" cat "latest:$work/two/data/part/file"
+says part
+# Nobody has /two whole: then it is the newest, and what it has of it is told.
+status 0 "$coppice" restore "latest:$work/two" --to "$work/two-part"
+says "of it, this snapshot has $work/two/etc"

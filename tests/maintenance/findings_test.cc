@@ -15,7 +15,7 @@ Finding finding_of(std::uint64_t path_bytes, int paths, int versions = 1) {
   for (int version = 0; version < versions; ++version)
     for (int i = 0; i < paths; ++i) findings.touch_file(*id, fmt::format("/data/file-{:04}", i));
   CheckReport report;
-  findings.move_into(report);
+  findings.move_into(report, [](format::SessionId) { return false; });
   return report.findings.at(0);
 }
 
@@ -42,6 +42,22 @@ TEST(Findings, KnowsEveryDamagedPackHoweverManyFindingsThereAre) {
   const auto damaged = findings.damaged_packs();
   EXPECT_EQ(damaged.size(), 2 * kFindingsMax);
   EXPECT_EQ(damaged.back(), pack(2 * kFindingsMax - 1));
+}
+
+TEST(Findings, WhatOnlyForgottenSnapshotsNeedIsNoDamage) {
+  Findings findings(0);
+  const auto pack = [](std::uint32_t i) { return format::PackName{.session = {0, 1}, .sequence = i}; };
+  const auto old = findings.add_pack(pack(1), Error(ErrorKind::kCorrupt, "bad")), both = findings.add_block({.pack = pack(2)}, Error(ErrorKind::kCorrupt, "bad")),
+             nobody = findings.add_pack(pack(3), Error(ErrorKind::kCorrupt, "bad")), list = findings.add(Severity::kDamage, "lists/1", Error(ErrorKind::kCorrupt, "bad"));
+  for (const auto id : {old, both, list}) findings.touch_snapshot(*id, {0, 1});
+  findings.touch_snapshot(*both, {0, 2});
+  CheckReport report;
+  findings.move_into(report, [](format::SessionId session) { return session.slot == 1; });
+  EXPECT_EQ(report.damage_total, 3u);
+  EXPECT_EQ(report.information_total, 1u);
+  EXPECT_EQ(report.findings.back().object, format::pack_object(pack(1)));
+  EXPECT_EQ(report.findings.back().severity, Severity::kInformation);
+  EXPECT_TRUE(nobody.has_value());
 }
 
 TEST(Findings, NamesAllThatThereIsRoomFor) {

@@ -40,11 +40,15 @@ struct SnapshotFilter {
 // stands in another's name: its host's own key has signed some of `list` too, and this one is another's (and not the owner's).
 bool is_in_anothers_name(const vault::Snapshot& snapshot, const vault::SnapshotList& list);
 
+// The snapshot's sources below `path` (clean and absolute), when it has only those of it; none when it has all of it, or nothing.
+std::vector<std::string> sources_below(const format::SnapshotBody& body, const std::string& path);
+
 // When the source was looked at; with a writer's key, when the commit says it was made.
 Timestamp snapshot_time(const vault::Snapshot& snapshot);
 
 // The snapshot that `ref` means. "latest" is the last that began (sessions are numbered: a clock set wrongly once does
-// not pin it for ever); a moment is that of the times shown. All three choose from what the filter takes. kNotFound,
+// not pin it for ever); a moment is that of the times shown; with a path, both are of the snapshots that have it whole,
+// if there are any: a newer one may have nothing of it, or a part. All three choose from what the filter takes. kNotFound,
 // which tells when only the filter is in the way; kConflict for an ambiguous prefix, naming the candidates, and when
 // "latest" or a moment would choose one in another's name, unless the filter names signers; kDenied when a filter needs
 // bodies that this key cannot open.
