@@ -28,7 +28,7 @@ say "Nothing changed: the second one"
 run backup "$work/data"
 
 say "Some change, a third one"
-first=$(find "$work/data" -type f -size +1k | sort | head -n 1)
+first=$(find "$work/data" -type f -size +1k | sort | sed -n 1p)
 echo "a line more" >> "$first"
 mkdir "$work/data/new"
 head -c 3000000 /dev/urandom > "$work/data/new/photo.raw"
