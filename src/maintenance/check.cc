@@ -102,7 +102,8 @@ Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& o
   remember_damage(run);
   TRY(checked);
   run.findings.move_into(run.report, [&](format::SessionId session) {
-    return std::ranges::any_of(run.snapshots, [&](const SnapshotNote& note) { return note.session == session && note.forgotten; });
+    const SnapshotNote* note = find_note(run, session);
+    return note && note->forgotten;
   });
   run.report.packs_damaged &= run.report.damaged();
   return std::move(run.report);

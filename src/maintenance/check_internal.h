@@ -110,6 +110,8 @@ inline std::uint64_t random_seed(const CheckRun& run) {
 Result<> check_control(CheckRun& run);
 // Every commit and forget, lineages, claims, index runs. Fills run.snapshots, claims, runs.
 Result<> check_snapshots(CheckRun& run);
+// Null when no such commit was verified.
+const SnapshotNote* find_note(const CheckRun& run, format::SessionId session);
 // The packs of one part: there, as long as the commits say, with the directory that the commits say. Fills `table`.
 Result<> check_packs(CheckRun& run, const Part& part, PackTable& table);
 // Reads the blocks of the chosen packs of the table. Fills `seen`, and marks in the table whose chunks are there.

@@ -116,11 +116,6 @@ Result<std::vector<SessionId>> listed_sessions(CheckRun& run) {
   return sessions;
 }
 
-const SnapshotNote* find_note(const CheckRun& run, SessionId session) {
-  const auto it = std::ranges::lower_bound(run.snapshots, session, {}, &SnapshotNote::session);
-  return it != run.snapshots.end() && it->session == session ? &*it : nullptr;
-}
-
 // Follows every lineage backwards. A predecessor that the list left out is looked for by name, and visited when it is
 // there.
 Result<> check_lineages(CheckRun& run, Runs& runs) {
@@ -240,6 +235,11 @@ bool check_run(CheckRun& run, const format::RunRecord& record, bool superseded) 
 }
 
 }  // namespace
+
+const SnapshotNote* find_note(const CheckRun& run, SessionId session) {
+  const auto it = std::ranges::lower_bound(run.snapshots, session, {}, &SnapshotNote::session);
+  return it != run.snapshots.end() && it->session == session ? &*it : nullptr;
+}
 
 Result<> check_snapshots(CheckRun& run) {
   run.progress.phase = CheckPhase::kSnapshots;

@@ -64,6 +64,7 @@ std::optional<Findings::Id> Findings::add_pack(const format::PackName& pack, con
   if (id) {
     MutexLock lock(mutex_);
     bad_packs_.emplace(pack, *id);
+    records_[*id].of_pack = true;
   }
   return id;
 }
@@ -75,6 +76,7 @@ std::optional<Findings::Id> Findings::add_block(const format::Birth& birth, cons
   if (id) {
     MutexLock lock(mutex_);
     bad_blocks_.emplace(birth, *id);
+    records_[*id].of_pack = true;
   }
   return id;
 }
@@ -128,14 +130,11 @@ Result<> Findings::status() const {
 
 void Findings::move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten) {
   MutexLock lock(mutex_);
-  std::set<Id> of_packs;
-  for (const auto& [pack, id] : bad_packs_) of_packs.insert(id);
-  for (const auto& [block, id] : bad_blocks_) of_packs.insert(id);
   report.damage_total = damage_;
   report.information_total = information_;
   for (Record& record : records_) {
     Finding& finding = record.finding;
-    if (of_packs.contains(static_cast<Id>(&record - records_.data())) && !record.snapshots.empty() && record.snapshots.size() < kFindingSnapshotsMax &&
+    if (record.of_pack && !record.snapshots.empty() && record.snapshots.size() < kFindingSnapshotsMax &&
         std::ranges::all_of(record.snapshots, is_forgotten)) {
       finding.severity = Severity::kInformation;
       finding.what += "; only forgotten snapshots need it";

@@ -48,6 +48,7 @@ class Findings {
  private:
   struct Record {
     Finding finding;
+    bool of_pack = false;
     std::set<format::SessionId> snapshots;
     std::set<std::string, std::less<>> files;
   };

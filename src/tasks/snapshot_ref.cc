@@ -106,10 +106,7 @@ bool SnapshotFilter::matches(const vault::Snapshot& snapshot) const {
   const auto& body = *snapshot.body;
   if (!hosts.empty() && !contains(hosts, body.host)) return false;
   return std::all_of(tags.begin(), tags.end(), [&](const auto& tag) { return contains(body.tags, tag); }) &&
-         std::all_of(paths.begin(), paths.end(), [&](const auto& path) {
-           return std::any_of(body.sources.begin(), body.sources.end(),
-                              [&](const auto& source) { return holds(source, path); });
-         });
+         std::all_of(paths.begin(), paths.end(), [&](const auto& path) { return holds_whole(body, path); });
 }
 
 std::vector<std::string> sources_below(const format::SnapshotBody& body, const std::string& path) {

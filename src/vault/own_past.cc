@@ -69,9 +69,15 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, co
 
 // A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name. What a check found damaged is
 // read again: it may have been put back since.
-Result<> find_lost(const Vault& vault, OwnPast& past) {
+Result<> find_lost(const Vault& vault, OwnPast& past, const SnapshotList& all) {
   std::vector<format::PackName> damaged = remembered_damaged_packs(vault);
-  std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(past.others, name.session); });
+  if (!damaged.empty()) {   // the check looked at every member's packs
+    std::vector<format::SessionId> others;
+    for (const Snapshot& snapshot : all.snapshots)
+      if (snapshot.signer != vault.keys().member) others.push_back(snapshot.session);
+    std::ranges::sort(others);
+    std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(others, name.session); });
+  }
   const auto is_damaged = [&](const Suspect& suspect) { return std::ranges::binary_search(damaged, suspect.record.name); };
   std::vector<Suspect> suspects = TRY(find_suspects(vault, past, damaged));
   if (suspects.empty()) return {};
@@ -153,20 +159,16 @@ Result<OwnPast> look_back(const Vault& vault, const format::Digest& lineage) {
       return fail(ErrorKind::kUnsupported,
                   fmt::format("{}: writing to a vault that holds it takes features (bits {:#x}) that this program (format {}) does not have",
                               format::snapshot_object(snapshot.session), unknown, format::kFormatVersion));
-    if (snapshot.signer != vault.keys().member) {
-      past.others.push_back(snapshot.session);
-      continue;
-    }
+    if (snapshot.signer != vault.keys().member) continue;
     past.sessions.push_back({snapshot.session, commit.packs, snapshot.forgotten});
     past.runs.insert(past.runs.end(), commit.runs.begin(), commit.runs.end());
     superseded.insert(superseded.end(), commit.superseded.begin(), commit.superseded.end());
   }
   std::ranges::sort(past.sessions, {}, &OwnPast::Session::id);
-  std::ranges::sort(past.others);
   std::ranges::sort(superseded);
   std::erase_if(past.runs, [&](const format::RunRecord& run) { return std::ranges::binary_search(superseded, run); });
   if (const Snapshot* previous = newest_in(list, vault.keys().member, lineage)) past.previous = *previous;
-  TRY(within(find_lost(vault, past), "looking for the packs of earlier snapshots"));
+  TRY(within(find_lost(vault, past, list), "looking for the packs of earlier snapshots"));
   judge_previous(vault, past);
   return past;
 }

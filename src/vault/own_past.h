@@ -18,7 +18,6 @@ struct OwnPast {
     bool forgotten = false;
   };
   std::vector<Session> sessions;             // ascending
-  std::vector<format::SessionId> others;     // sessions of other members: ascending
   std::optional<Snapshot> previous;          // the newest of the lineage
   std::vector<format::RunRecord> runs;       // not superseded
   // Packs that our commits name and the store does not hold, holds with another size, or holds damaged (found by a check on this host):
