@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "foundation/check.h"
+#include "octets_internal.h"
 
 namespace coppice::crypto {
 
@@ -21,13 +22,8 @@ struct OpensslFree {
 using DigestContext = std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, OpensslFree<EVP_CIPHER_CTX_free>>;
 using KdfContext = std::unique_ptr<EVP_KDF_CTX, OpensslFree<EVP_KDF_CTX_free>>;
-using Pkey = std::unique_ptr<EVP_PKEY, OpensslFree<EVP_PKEY_free>>;
-using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, OpensslFree<EVP_PKEY_CTX_free>>;
 
 const EVP_MD* sha256_algorithm();
 DigestContext new_digest_context();
-
-inline unsigned char* octets(std::byte* p) { return reinterpret_cast<unsigned char*>(p); }
-inline const unsigned char* octets(const std::byte* p) { return reinterpret_cast<const unsigned char*>(p); }
 
 }  // namespace coppice::crypto

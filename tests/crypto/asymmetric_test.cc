@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "crypto/vectors.h"
 #include "support/result.h"
 
@@ -83,6 +85,14 @@ TEST(Ed25519, RefusesChangedMessageSignatureAndKey) {
   PublicKey not_a_point;
   not_a_point.fill(std::byte{0xff});
   EXPECT_FALSE(ed25519_verify(not_a_point, as_bytes("message"), signature));
+}
+
+// A key of small order verifies signatures that nobody made: with the neutral point for key and R, S = 0 signs everything.
+TEST(Ed25519, RefusesKeysOfSmallOrder) {
+  const PublicKey neutral = hex_array<32>("0100000000000000000000000000000000000000000000000000000000000000");
+  Signature forged{};
+  std::ranges::copy(neutral, forged.begin());
+  EXPECT_FALSE(ed25519_verify(neutral, as_bytes("anything"), forged));
 }
 
 TEST(Box, HasTheDocumentedBytes) {  // computed with another implementation from the layout in the header
