@@ -6,8 +6,6 @@
 #include <span>
 
 #include "check_internal.h"
-#include "crypto/leaf_hash.h"
-#include "format/block.h"
 #include "packs/directory.h"
 #include "packs/lists.h"
 
@@ -31,20 +29,13 @@ struct Said {
 
 PackTable::Row check_pack(CheckRun& run, const format::PackRecord& record) {
   PackTable::Row row{.pack = record.name, .bytes = record.bytes};
-  const auto verify = [&]() -> Result<> {
-    const packs::PackDirectory directory = TRY(packs::read_pack_directory(run.vault.store(), record.name));
-    if (directory.bytes != record.bytes)
-      return fail(ErrorKind::kCorrupt,
-                  fmt::format("the pack is {} bytes long instead of {}", directory.bytes, record.bytes));
-    if (directory.hash != record.hash) return fail(ErrorKind::kCorrupt, "it is not the pack that the commit names");
-    for (const format::PackEntry& entry : directory.entries)
+  if (const auto directory = packs::read_pack_directory(run.vault.store(), record)) {
+    for (const format::PackEntry& entry : directory->entries)
       if (entry.birth.pack == record.name && entry.birth.ordinal < format::kPackBlocksMax)
         row.blocks[entry.birth.ordinal / 64] |= std::uint64_t{1} << (entry.birth.ordinal % 64);
-    return {};
-  };
-  if (const Result<> verified = verify(); !verified) {
+  } else {
     row.bad = true;
-    (void)run.findings.add_pack(record.name, verified.error());
+    (void)run.findings.add_pack(record.name, directory.error());
   }
   run.progress.packs += 1;
   return row;
@@ -81,25 +72,13 @@ struct DataCounts {
 bool check_block(CheckRun& run, const format::PackName& pack, const format::PackEntry& entry, ByteSpan block, SeenChunks& seen,
                  DataCounts& counts) {
   bool is_seen = false;
-  const auto verify = [&]() -> Result<> {
-    if (crypto::leaf_hash(block) != entry.hash)
-      return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
-    if (run.reader) {
-      const vault::ChunkReader::Verified verified = TRY(run.reader->verify_block(entry.birth, block));
-      counts.plain += verified.plain_bytes;
-      is_seen = seen.add(entry.birth, verified.chunks);
-      if (!is_seen) counts.no_room = true;
-      return {};
-    }
-    const format::BlockHeader header = TRY(format::decode_block_header(block.first(format::kBlockHeaderBytes)));
-    const ByteSpan sealed = block.subspan(format::kBlockHeaderBytes);
-    if (header.birth != entry.birth || header.sealed_bytes != sealed.size() ||
-        crypto::xxh3_128(sealed) != header.checksum)
-      return fail(ErrorKind::kCorrupt, "the block's header does not fit it");
-    return {};
-  };
   counts.blocks += 1;
-  const Result<> verified = verify();
+  const auto verified = vault::verify_block(run.reader.get(), entry, block);
+  if (verified && run.reader) {
+    counts.plain += verified->plain_bytes;
+    is_seen = seen.add(entry.birth, verified->chunks);
+    if (!is_seen) counts.no_room = true;
+  }
   if (verified) return is_seen;
   if (verified.error().kind() == ErrorKind::kDenied) {  // whole, but sealed for an epoch that our key lacks
     run.inform(format::pack_object(pack), "not opened: " + verified.error().message());

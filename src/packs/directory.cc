@@ -41,4 +41,12 @@ Result<PackDirectory> read_pack_directory(storage::ObjectStore& store, const for
   return within(read_named(store, name, object), object);
 }
 
+Result<PackDirectory> read_pack_directory(storage::ObjectStore& store, const format::PackRecord& record) {
+  PackDirectory directory = TRY(read_pack_directory(store, record.name));
+  if (directory.bytes != record.bytes)
+    return fail(ErrorKind::kCorrupt, fmt::format("the pack is {} bytes long instead of {}", directory.bytes, record.bytes));
+  if (directory.hash != record.hash) return fail(ErrorKind::kCorrupt, "it is not the pack that the commit names");
+  return directory;
+}
+
 }  // namespace coppice::packs

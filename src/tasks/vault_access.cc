@@ -45,17 +45,7 @@ bool file_exists(const std::string& path) {
 
 // The epoch that the newest roster names, unverified: it only says which slot to try first.
 std::uint32_t hinted_epoch(storage::ObjectStore& store) {
-  std::optional<std::uint32_t> newest;
-  const auto listed = store.list("roster/", [&](const storage::ObjectInfo& info) -> Result<> {
-    std::uint32_t version = 0;
-    const std::string_view digits = std::string_view(info.name).substr(7);
-    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string_view::npos)
-      return {};
-    for (const char c : digits) version = version * 10 + static_cast<std::uint32_t>(c - '0');
-    newest = std::max(newest.value_or(0), version);
-    return {};
-  });
-  std::uint32_t version = listed ? newest.value_or(0) : 0;
+  std::uint32_t version = vault::listed_roster(store);
   auto bytes = store.get(format::roster_object(version), format::kControlObjectBytesMax);
   if (!bytes) return 0;
   // The list may be stale: the next one is asked for.

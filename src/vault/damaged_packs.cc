@@ -7,7 +7,6 @@
 #include <functional>
 #include <iterator>
 
-#include "crypto/leaf_hash.h"
 #include "packs/directory.h"
 #include "platform/file.h"
 #include "vault/reader.h"
@@ -75,18 +74,15 @@ void forget_damaged_packs(const Vault& vault, const std::vector<format::PackName
 }
 
 Result<> verify_pack(const Vault& vault, const format::PackRecord& record) {
-  const packs::PackDirectory directory = TRY(packs::read_pack_directory(vault.store(), record.name));
-  if (directory.bytes != record.bytes || directory.hash != record.hash) return fail(ErrorKind::kCorrupt, "it is not the pack that the commit names");
+  const packs::PackDirectory directory = TRY(packs::read_pack_directory(vault.store(), record));
   std::unique_ptr<ChunkReader> reader;
   if (vault.keys().can_read()) reader = TRY(ChunkReader::create(vault, 0));
   Bytes block;
   for (const format::PackEntry& entry : directory.entries) {
     block.resize(entry.bytes);
     TRY(vault.store().get_range(format::pack_object(record.name), entry.offset, block));
-    if (crypto::leaf_hash(block) != entry.hash) return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
-    if (!reader) continue;
     // What was sealed for an epoch that our key lacks is no damage.
-    if (const auto verified = reader->verify_block(entry.birth, block); !verified && verified.error().kind() != ErrorKind::kDenied)
+    if (const auto verified = verify_block(reader.get(), entry, block); !verified && verified.error().kind() != ErrorKind::kDenied)
       return std::unexpected(verified.error());
   }
   return {};

@@ -218,6 +218,13 @@ Result<ChunkReader::Verified> ChunkReader::verify_block(const Birth& birth, Byte
   return verified;
 }
 
+Result<ChunkReader::Verified> verify_block(ChunkReader* reader, const format::PackEntry& entry, ByteSpan block) {
+  if (crypto::leaf_hash(block) != entry.hash) return fail(ErrorKind::kCorrupt, "the block's bytes are not those that the pack's directory names");
+  if (reader) return reader->verify_block(entry.birth, block);
+  TRY(read_block_header(block, entry.birth, type_of(entry.birth)));
+  return ChunkReader::Verified{};
+}
+
 Result<ChunkReader::Chunk> ChunkReader::chunk(const format::ChunkRef& ref) {
   BlockHandle holder = TRY(block(ref.birth));
   const ByteSpan bytes = TRY(holder->chunk(ref));

@@ -55,20 +55,6 @@ Result<> write_seen(const std::string& path, const keys::RosterMark& mark) {
                 "remembering the vault's roster");
 }
 
-// The highest roster number that the store lists. A hint: it may be stale, or name what is not there.
-std::uint32_t listed_roster(storage::ObjectStore& store) {
-  std::uint32_t highest = 0;
-  (void)store.list("roster/", [&](const storage::ObjectInfo& object) -> Result<> {
-    std::uint32_t n = 0;
-    const std::string_view digits = std::string_view(object.name).substr(std::string_view("roster/").size());
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
-    if (error == std::errc{} && end == digits.data() + digits.size() && format::roster_object(n) == object.name)
-      highest = std::max(highest, n);
-    return {};
-  });
-  return highest;
-}
-
 // The names below `prefix` ("snapshots/", "forgets/") as sessions; those that are none go to `strange`.
 Result<std::vector<SessionId>> list_sessions(storage::ObjectStore& store, std::string_view prefix,
                                              std::vector<std::string>& strange) {
@@ -104,6 +90,19 @@ Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bun
 }
 
 }  // namespace
+
+std::uint32_t listed_roster(storage::ObjectStore& store) {
+  std::uint32_t highest = 0;
+  (void)store.list("roster/", [&](const storage::ObjectInfo& object) -> Result<> {
+    std::uint32_t n = 0;
+    const std::string_view digits = std::string_view(object.name).substr(std::string_view("roster/").size());
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+    if (error == std::errc{} && end == digits.data() + digits.size() && format::roster_object(n) == object.name)
+      highest = std::max(highest, n);
+    return {};
+  });
+  return highest;
+}
 
 Error missing_description(storage::ObjectStore& store) {
   if (store.size(format::roster_object(0)))

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "format/block.h"
+#include "format/pack.h"
 #include "format/tree.h"
 #include "vault/vault.h"
 
@@ -56,6 +57,10 @@ class ChunkReader {
   explicit ChunkReader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// Whether `block`, which lies in a pack, is what the pack's directory says of it; without a reader, as far as that shows without keys (and
+// nothing comes back of its chunks). kDenied: whole as far as can be seen, and sealed for an epoch that the reader's key lacks.
+Result<ChunkReader::Verified> verify_block(ChunkReader* reader, const format::PackEntry& entry, ByteSpan block);
 
 // ---- trees ----
 

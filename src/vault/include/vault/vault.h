@@ -109,4 +109,7 @@ class Vault {
   bool revoked_ = false;
 };
 
+// The highest roster number that the store lists, zero when it lists none. A hint: it may be stale, or name what is not there.
+std::uint32_t listed_roster(storage::ObjectStore& store);
+
 }  // namespace coppice::vault
