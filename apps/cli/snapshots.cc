@@ -136,6 +136,7 @@ Json describe_entry(std::string_view path, const format::Entry& entry) {
   if (entry.type == format::EntryType::kSymlink) put_path(json, "target", entry.target);
   if (entry.marks & format::kMarkUnreadable) json["unreadable"] = true;
   if (entry.marks & format::kMarkChangedWhileRead) json["changed_while_read"] = true;
+  if (entry.marks & format::kMarkIncomplete) json["incomplete"] = true;
   if (entry.marks & format::kMarkMountPoint) json["mount_point"] = true;
   return json;
 }

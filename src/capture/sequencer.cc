@@ -209,6 +209,9 @@ Result<std::optional<Sequencer::Taken>> Sequencer::take(Frame& frame, ScanItem& 
     std::vector<std::string> problems;
     const Taking taking = TRY(take_once(frame, item, taken, problems));
     if (taking == Taking::kTaken) {
+      // What was not had whole is looked at again by the next run.
+      std::uint32_t& marks = taken.element.entry.marks;
+      if (!problems.empty() && (marks & (format::kMarkUnreadable | format::kMarkChangedWhileRead)) == 0) marks |= format::kMarkIncomplete;
       for (std::string& problem : problems) tell(frame, item.name, std::move(problem));
       return taken;
     }

@@ -24,10 +24,11 @@ Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t genera
         slot -= 2;  // the hint was wrong: step back
         continue;
       }
-      const bool too_large = !object && object.error().kind() == ErrorKind::kInvalid;
-      if (!object && !too_large) return std::unexpected(object.error().within("reading the claim before ours"));
-      if (const Result<> judged = too_large ? std::unexpected(object.error()) : is_claim(before, *object); !judged)
-        claimed.notices.push_back(name + " holds no claim, and was passed over: " + judged.error().message());
+      // What is too large to be one, or cannot be read (a bad sector) and yet is there, stands at its slot like any other garbage.
+      if (!object && object.error().kind() != ErrorKind::kInvalid && !store.size(name))
+        return std::unexpected(object.error().within("reading the claim before ours"));
+      if (const Result<> judged = object ? is_claim(before, *object) : std::unexpected(object.error()); !judged)
+        claimed.notices.push_back(name + (object ? " holds no claim" : " cannot be read") + ", and was passed over: " + judged.error().message());
     }
     claimed.session = {generation, slot};
     const Result<> put = storage::put_or_confirm(store, format::slot_object(claimed.session), make_claim(claimed.session));

@@ -16,6 +16,8 @@
 
 namespace coppice::restore {
 
+inline constexpr const char* kIncomplete = "some of its attributes could not be read when it was backed up";
+
 class Collector {
  public:
   // `target`: where on this host the root is; for the stream of a tar there is none.

@@ -106,7 +106,10 @@ class DirectoryTree {
   void use_root() {
     if (use_ == Use::kChange) learn_existing(root_->fd, root_);
   }
-  void mark_root_unfinished() { ::fchmod(root_->fd, kUnfinishedMode); }
+  void mark_root_unfinished() {
+    (void)::fchown(root_->fd, ::geteuid(), static_cast<gid_t>(-1));   // the mark is of who is to finish it
+    (void)::fchmod(root_->fd, kUnfinishedMode);
+  }
   // A directory that is planned: nothing is on disk yet. The caller owns one reference.
   Directory* add(Directory* parent, std::string name);
   void set_attributes(Directory* directory, const format::Entry& entry);

@@ -116,6 +116,8 @@ void Walker::plan(Directory* directory, const format::Entry& entry, const std::v
   if (entry.marks & format::kMarkChangedWhileRead)
     run_.collector.warn(Where{directory, entry.name}.path(),
                         "it changed while it was backed up: its content may mix two states");
+  if (entry.marks & format::kMarkIncomplete)
+    run_.collector.warn(Where{directory, entry.name}.path(), kIncomplete);
 
   if (content && *action != Action::kRefresh) {
     if (!entry.extents.empty()) return plan_huge(directory, entry, chunks, *action, link);

@@ -73,13 +73,14 @@ Result<policy::PatternList> compile(const std::vector<std::string>& patterns) {
   return list;
 }
 
+// A file system that was just made may have a folder of its own.
 bool is_empty(int fd) {
   const int own = ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* list = own >= 0 ? ::fdopendir(own) : nullptr;
   if (!list) return false;
   const dirent* entry;
   do entry = ::readdir(list);
-  while (entry && (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0));
+  while (entry && (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0 || std::strcmp(entry->d_name, "lost+found") == 0));
   ::closedir(list);
   return !entry;
 }
@@ -88,7 +89,7 @@ struct OpenTarget {
   platform::Fd fd;
   bool there = true;
   bool made = false;
-  bool ours = false;  // nobody has put anything in it yet
+  bool ours = false;  // nobody has put anything in it yet, or only a run that did not end
 };
 
 Result<OpenTarget> open_target(const RestoreOptions& options) {
@@ -108,7 +109,8 @@ Result<OpenTarget> open_target(const RestoreOptions& options) {
   if (!fd && fd.error().kind() == ErrorKind::kDenied)  // it may let us pass
     fd = platform::open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY);
   target.fd = TRY(std::move(fd));
-  target.ours = !options.dry_run && (missing || is_empty(target.fd.get()));
+  const bool unfinished = found && st.st_uid == ::geteuid() && (st.st_mode & 07777) == kUnfinishedMode;
+  target.ours = !options.dry_run && (missing || unfinished || is_empty(target.fd.get()));
   return target;
 }
 

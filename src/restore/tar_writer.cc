@@ -176,6 +176,8 @@ Result<> TarWriter::begin(const StreamEntry& item) {
     collector_.fail(path_, "it could not be read when it was backed up: only its metadata is there");
   else if (e.marks & format::kMarkChangedWhileRead)
     collector_.warn(path_, "it changed while it was backed up: its content may mix two states");
+  else if (e.marks & format::kMarkIncomplete)
+    collector_.warn(path_, kIncomplete);
 
   archive_entry* to = archive_entry_clear(entry_);
   archive_entry_copy_pathname(to, item.path.c_str());

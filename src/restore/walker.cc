@@ -145,6 +145,7 @@ void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
     if (entry.marks & format::kMarkUnreadable)
       run_.collector.fail(Where{child, {}}.path(),
                           "its list could not be read when it was backed up: only the directory itself is restored");
+    if (entry.marks & format::kMarkIncomplete) run_.collector.warn(Where{child, {}}.path(), kIncomplete);
     if (!runner_) run_.collector.count_directory();
   }
   frame.children.push_back({child, entry.child, inside});

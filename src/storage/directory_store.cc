@@ -147,6 +147,8 @@ class DirectoryStore : public ObjectStore {
     struct stat status {};
     // A look first saves writing the whole object in vain when a put is repeated.
     const bool exists = fstatat(directory.get(), base.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    // get() finds nothing there, so a caller would try it for ever.
+    if (exists && S_ISDIR(status.st_mode)) return fail(ErrorKind::kInvalid, "a directory stands where this object belongs: take it away");
     const Result<> published = exists ? fail(ErrorKind::kConflict, "the name is taken")
                                       : publish_file(directory.get(), base, bytes, pace);
     if (!published && published.error().kind() == ErrorKind::kDenied) return not_writable();

@@ -17,7 +17,10 @@ snapshots() { "$coppice" list --json --path "$work/files" | wc -l; }
 manifest() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
 now() { date +%s%N; }
 # moment NANOSECONDS: sleeps for a random part of them.
-moment() { sleep "$(printf '0.%09d' $(($1 * RANDOM / 32768 % 1000000000)))"; }
+moment() {
+  local part=$(($1 / 32768 * RANDOM))
+  sleep "$(printf '%d.%09d' $((part / 1000000000)) $((part % 1000000000)))"
+}
 # killed NANOSECONDS COMMAND...: runs it, stops it for a while now and then, kills it within the time.
 killed() {
   local time=$1

@@ -69,6 +69,23 @@ TEST(ClaimSlot, GarbageInTheNewestSlotIsPassedOverAndTold) {
   EXPECT_EQ(claim(store)->session.slot, 5u);
 }
 
+TEST(ClaimSlot, WhatIsThereAndCannotBeReadIsPassedOverAndTold) {
+  class BadSector : public storage::MemoryStore {
+   public:
+    Result<Bytes> get(std::string_view name, std::uint64_t bytes_max) override {
+      if (name == format::slot_object({0, 1})) return fail(ErrorKind::kUnavailable, "Input/output error");
+      return storage::MemoryStore::get(name, bytes_max);
+    }
+  } store;
+  ASSERT_OK(claim(store));
+  ASSERT_OK(claim(store));
+  const auto claimed = claim(store);
+  ASSERT_OK(claimed);
+  EXPECT_EQ(claimed->session.slot, 2u);
+  ASSERT_EQ(claimed->notices.size(), 1u);
+  EXPECT_EQ(claimed->notices[0], "generations/0/slots/1 cannot be read, and was passed over: Input/output error");
+}
+
 TEST(ClaimSlot, AListThatNamesWhatIsNotThereIsNoEvidence) {
   class Liar : public storage::MemoryStore {
    public:

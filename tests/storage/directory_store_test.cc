@@ -143,7 +143,7 @@ TEST_F(DirectoryStoreTest, ANameCannotBeBothObjectAndDirectory) {
   ASSERT_OK(store_->put("a", as_bytes("x")));
   EXPECT_FAILS(store_->put("a/b", as_bytes("x")), kInvalid);
   ASSERT_OK(store_->put("c/d", as_bytes("x")));
-  EXPECT_FAILS(store_->put("c", as_bytes("x")), kConflict);
+  EXPECT_FAILS(store_->put("c", as_bytes("x")), kInvalid);
   EXPECT_FAILS(store_->get("c", 10), kNotFound);
 }
 

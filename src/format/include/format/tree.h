@@ -33,6 +33,7 @@ enum EntryMark : std::uint32_t {
   kMarkMountPoint = 4,         // another file system is mounted here; with --one-file-system its content is left out
   kMarkSubvolume = 8,          // root of a btrfs subvolume
   kMarkPartial = 16,           // a directory on the way to a source: only the way is recorded
+  kMarkIncomplete = 32,        // content is whole, something else (attributes, flags) could not be read or kept
 };
 
 // A part of a file's content, in order. kHole: `length` zero bytes that no chunk holds.

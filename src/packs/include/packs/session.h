@@ -18,9 +18,9 @@ struct ClaimedSlot {
 // Claims the first free slot of `generation`: a slot is tried only after the one before it was read. `make_claim` returns the whole
 // signed object for a slot; `is_claim` judges another's. Durable on return.
 //
-// A name is never reused, so whatever stands at a slot takes it for ever: garbage there (damage, or the work of a vandal) is told and
-// passed over, because stopping for it would let one flipped bit stop every writer. kUnavailable and the like: the slot before ours could
-// not be read at all.
+// A name is never reused, so whatever stands at a slot takes it for ever: garbage there (damage, a bad sector, or the work of a vandal) is
+// told and passed over, because stopping for it would let one flipped bit stop every writer. kUnavailable and the like: the store does not
+// even say whether there is anything at the slot before ours.
 Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
                                const std::function<Bytes(format::SessionId)>& make_claim,
                                const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim);
