@@ -239,7 +239,7 @@ void add_restore(Cli& cli) {
                  "Only what matches, in gitignore syntax against the full path")
       ->type_name("PATTERN");
   add_repeatable(command, "-e,--exclude", flags->excludes, "Not what matches")->type_name("PATTERN");
-  command->add_flag("--verify", flags->verify, "Read again what was written and compare");
+  command->add_flag("--verify", flags->verify, "Read everything back from the disk and compare; it is durable then");
   command->add_flag("--replace-immutable", flags->replace_immutable,
                     "Replace and change what is immutable or append-only here (chattr +i, +a) too; else it stays, and is named");
   command->add_flag("-n,--dry-run", flags->dry_run, "Compare, say what would be made and replaced; write nothing");

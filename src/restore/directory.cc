@@ -63,6 +63,7 @@ DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t 
   root_->path_only = (::fcntl(root.get(), F_GETFL) & O_PATH) != 0;
   root_->fd = root.release();
   root_->pins = 1;  // for good
+  if (use_ == Use::kChange && !root_->path_only) note_file_system(root_->fd);
 }
 
 DirectoryTree::~DirectoryTree() {
@@ -113,6 +114,11 @@ bool DirectoryTree::make(Directory* directory) {
 bool DirectoryTree::tell(const Directory* directory, std::string what) {
   collector_.fail(Where{directory, {}}.path(), std::move(what));
   return false;
+}
+
+void DirectoryTree::note_file_system(int fd) {
+  constexpr std::size_t kFileSystemsMax = 64;   // descriptors; who works on more of them at once syncs them himself
+  if (file_systems_.size() < kFileSystemsMax) file_systems_.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 // `fd`: the directory as it is here; -1: it will be made.
@@ -190,6 +196,7 @@ bool DirectoryTree::make_one(Directory* directory) {
   if (::fstat(fd.get(), &st) != 0) return told(fmt::format("fstat: {}", std::strerror(errno)));
   directory->device = st.st_dev;
   directory->inode = st.st_ino;
+  if (directory->device != directory->parent->device && !directory->path_only) note_file_system(fd.get());
   look_for_mount(directory, fd.get());
   if (directory->existed) {
     learn_existing(fd.get(), directory);

@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "attributes.h"
 #include "collector.h"
@@ -116,6 +117,8 @@ class DirectoryTree {
   // Makes sure that it is there, its parents first. False when it cannot be; that was told then (once).
   bool make(Directory* directory);
   Result<DirectoryPin> pin(Directory* directory);
+  // A descriptor on each file system that was worked on: as old as the work, so that syncfs tells of every write that was lost since.
+  std::vector<platform::Fd> take_file_systems() { return std::move(file_systems_); }
   static void hold(Directory* directory) { directory->references.fetch_add(1, std::memory_order_relaxed); }
   void release(Directory* directory) {
     if (directory->references.fetch_sub(1, std::memory_order_acq_rel) == 1) finish(directory);
@@ -127,6 +130,7 @@ class DirectoryTree {
   bool look_at(Directory* directory);
   bool tell(const Directory* directory, std::string what);
   void look_for_mount(const Directory* directory, int fd);
+  void note_file_system(int fd);
   Result<platform::Fd> enter_existing(int parent_fd, Directory* directory);
   int make_new(int parent_fd, const Directory& directory);
   int make_instead(int parent_fd, const std::string& name);
@@ -149,6 +153,7 @@ class DirectoryTree {
   const Use use_;
   Directory* root_;
   std::uint32_t mounts_ = 0;   // met so far
+  std::vector<platform::Fd> file_systems_;   // those below the root as they are met
   Mutex mutex_;
   std::size_t open_count_ GUARDED_BY(mutex_) = 0;
   Directory *newest_ GUARDED_BY(mutex_) = nullptr, *oldest_ GUARDED_BY(mutex_) = nullptr;

@@ -3,8 +3,7 @@
 //
 // The target itself: it takes the attributes of the directory that it stands for when it is new or empty (or an earlier
 // run that was interrupted found it so), and always in place; a directory with something in it keeps its own. Nothing is
-// synced unless `verify` asks to read back what was written: a crash of the whole machine right after a restore may lose
-// file contents, as after a copy.
+// synced unless `verify` asks for proof: a crash of the whole machine right after a restore may lose file contents, as after a copy.
 
 #include "restore/restore.h"
 
@@ -174,6 +173,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   const Budget budget = divide(options);
   Collector collector(progress, cancel, options.target);
   Metadata metadata(collector, options.replace_immutable);
+  std::vector<platform::Fd> file_systems;
   {
     platform::Fd spill(options.dry_run ? -1 : ::fcntl(target.fd.get(), F_DUPFD_CLOEXEC, 0));
     DirectoryTree directories(std::move(target.fd), options.in_place ? "" : base_path, budget.open_directories,
@@ -218,7 +218,13 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
     }
     links.forget_all();
     if (!walked) return std::unexpected<Error>(std::move(walked).error());
+    file_systems = directories.take_file_systems();
   }
+  // Contents were read back from the disk; the names and attributes that lead to them must get there too.
+  if (options.verify)
+    for (const platform::Fd& fd : file_systems)
+      if (fd && ::syncfs(fd.get()) != 0)
+        collector.fail(options.target, fmt::format("not all that was restored has reached the disk: {}. Do not trust this device", std::strerror(errno)));
   return collector.take();
 }
 

@@ -26,7 +26,7 @@ struct RestoreOptions {
   std::vector<std::string> patterns;  // gitignore syntax against the full path in the snapshot; empty: everything.
                                       // Parents of a match are made too
   bool overwrite_newer = true;
-  bool verify = false;   // re-read what was written and compare with the chunk ids
+  bool verify = false;   // read what was written back from the disk and compare; with it everything is durable on return
   bool replace_immutable = false;  // what is immutable or append-only (chattr) here is replaced and changed too; else left, and told
   bool dry_run = false;  // look and count; nothing is changed
   // A dry run: what would become of each entry, by its path on this host. By the thread that called.
