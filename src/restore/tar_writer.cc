@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -63,6 +64,15 @@ Timestamp printable(const Timestamp& t) {
   if (t.seconds >= 0 || t.nanoseconds == 0) return t;
   if (t.seconds == -1) return {.seconds = -1, .nanoseconds = 0};
   return {.seconds = t.seconds + 1, .nanoseconds = 1'000'000'000 - t.nanoseconds};
+}
+
+// The archive's writer counts a hole's bytes and does not look at them, and a hole can be terabytes: so that they are few calls, as many
+// zeros as address space allows, which take no memory.
+ByteSpan many_zeros() {
+  constexpr std::size_t kBytes = 1u << 30;
+  static constexpr std::array<std::byte, 64 << 10> kFew{};
+  void* const mapped = ::mmap(nullptr, kBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return mapped == MAP_FAILED ? ByteSpan(kFew) : ByteSpan(static_cast<const std::byte*>(mapped), kBytes);
 }
 
 }  // namespace
@@ -243,10 +253,11 @@ Result<> TarWriter::content(const StreamPart& part) {
 }
 
 Result<> TarWriter::zeros(std::uint64_t length) {
-  static constexpr std::array<std::byte, 64 << 10> kZeros{};
+  static const ByteSpan kZeros = many_zeros();
   while (length > 0) {
+    if (collector_.stopped()) return fail(ErrorKind::kCancelled, "cancelled");
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeros.size()));
-    TRY(data(ByteSpan(kZeros).first(n)));
+    TRY(data(kZeros.first(n)));
     length -= n;
   }
   return {};

@@ -48,3 +48,13 @@ tar -tf "$work/stdout.tar" > /dev/null 2>&1 || die "standard output is not an ar
 grep -q '"type":"summary"' "$work/err" || die "no summary on standard error"
 status 1 "$coppice" tar ffffffff --json > "$work/nothing"
 [ ! -s "$work/nothing" ] || die "an error was written into the archive"
+
+# A file of terabytes that is nothing but a hole and its end takes no time.
+mkdir "$work/vast"
+if truncate -s 3T "$work/vast/file" 2> /dev/null && printf end | dd of="$work/vast/file" bs=1 seek=3298534883325 conv=notrunc status=none; then
+  status 0 "$coppice" backup "$work/vast"
+  timeout 60 "$coppice" tar "latest:$work/vast" > "$work/vast.tar" || die "a hole of 3 TiB takes more than a minute"
+  tar -tvf "$work/vast.tar" > "$work/listing"
+  grep -q ' 3298534883328 .*file$' "$work/listing" || die "$(cat "$work/listing")"
+  [ "$(stat -c %s "$work/vast.tar")" -lt 100000 ] || die "holes were written out"
+fi
