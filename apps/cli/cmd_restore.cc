@@ -162,6 +162,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   std::vector<Warning> partly;
   for (const std::string& source : chosen->ref.has_path ? tasks::sources_below(body, chosen->ref.path) : std::vector<std::string>())
     partly.push_back({chosen->ref.path, fmt::format("of it, this snapshot has {}", shown(source))});
+  if (!body.complete) partly.push_back({"", fmt::format("snapshot {} is partial: when it was made, a source was missing or could not be read", chosen->snapshot.short_id())});
   print_warnings(common, partly, partly.size());
 
   restore::RestoreOptions options;

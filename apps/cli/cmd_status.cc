@@ -27,6 +27,7 @@ Json describe(const tasks::PlanStatus& status) {
     line["last_result"] = tasks::run_result_name(last->result);
     if (last->ended) line["last_ended"] = render_time_json(*last->ended);
     line["warnings"] = last->warnings;
+    if (last->partial) line["partial"] = true;
   }
   if (const auto& good = status.state.last_good) {
     line["last_good"] = render_time_json(good->started);

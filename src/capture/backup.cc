@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "foundation/encoding.h"
@@ -75,6 +77,19 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   BackupReport report;
   Reporter reporter(options, report);
   for (const std::string& path : sources.missing) reporter.warn(path, "there is no such file or directory");
+  report.lacking = sources.missing;
+  // Before and after: a file system that dies meanwhile takes files with it.
+  const auto look_for_unreadable = [&](const char* when) {
+    for (std::string& path : unreadable_of(present)) {
+      if (std::ranges::find(report.lacking, path) != report.lacking.end()) continue;
+      reporter.warn(path, fmt::format("this source could not be read when the backup {}", when));
+      report.lacking.push_back(std::move(path));
+    }
+  };
+  look_for_unreadable("began");
+  if (!present.empty() && report.lacking.size() == sources.paths.size())
+    return fail(ErrorKind::kUnavailable, fmt::format("{} cannot be read{}", render_printable(report.lacking.front()),
+                                                     report.lacking.size() > 1 ? ", nor can any other source" : ""));
   for (const std::string& path : sources.links)
     reporter.notice(path + " is a symbolic link to a directory, and only the link is stored: name it with a / at its end to follow it");
   if (!stream)
@@ -116,11 +131,12 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
     return std::unexpected(ran.error());
   }
 
+  look_for_unreadable("ended");
   format::SnapshotBody body{.host = host, .sources = sources.paths, .tags = options.tags, .includes = options.includes, .excludes = options.excludes,
                             .user = user_name(), .program = options.program, .started = started, .finished = vault.clock().now(),
                             .root = sequencer.root().node, .root_entry = sequencer.root_entry(), .files = report.files,
                             .directories = report.directories, .others = report.others, .bytes = report.bytes, .files_new = report.files_new,
-                            .files_changed = report.files_changed, .warnings = report.warnings_total};
+                            .files_changed = report.files_changed, .warnings = report.warnings_total, .complete = report.lacking.empty()};
   std::ranges::sort(body.tags);
   body.tags.erase(std::ranges::unique(body.tags).begin(), body.tags.end());
   body.duration_ms = (vault.clock().monotonic_ns() - began) / 1'000'000;

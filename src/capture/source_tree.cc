@@ -1,11 +1,15 @@
 #include "source_tree.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 namespace coppice::capture {
@@ -50,6 +54,32 @@ Result<Sources> find_sources(const std::vector<std::string>& given) {
   }
   if (sources.missing.size() == sources.paths.size()) return fail(ErrorKind::kNotFound, sources.missing.front() + ": there is no such file or directory");
   return sources;
+}
+
+// Not by reading the content: that is the walk's work. Times of access stay.
+static int read_error(const std::string& path) {
+  struct stat st;
+  if (::lstat(path.c_str(), &st) != 0) return errno;
+  if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return 0;
+  const auto open = [&](int flags) { return ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags); };
+  int fd = open(O_NOATIME);
+  if (fd < 0 && errno == EPERM) fd = open(0);
+  if (fd < 0) return errno == EWOULDBLOCK ? 0 : errno;   // a lease: the walk waits for its holder
+  DIR* const list = S_ISDIR(st.st_mode) ? ::fdopendir(fd) : nullptr;
+  if (!list) {
+    ::close(fd);
+    return 0;
+  }
+  errno = 0;
+  const int error = ::readdir(list) ? 0 : errno;
+  ::closedir(list);
+  return error;
+}
+
+std::vector<std::string> unreadable_of(const std::vector<std::string>& paths) {
+  std::vector<std::string> bad;
+  std::ranges::copy_if(paths, std::back_inserter(bad), [](const std::string& path) { return read_error(path) != 0; });
+  return bad;
 }
 
 SourceTree make_source_tree(const std::vector<std::string>& absolute) {

@@ -22,6 +22,8 @@ struct Sources {
 // The parent of a source is resolved (symlinks on the way are followed, so that the tree records real places); the source itself is not,
 // unless it ends in "/". kNotFound when none of them is there.
 Result<Sources> find_sources(const std::vector<std::string>& given);
+// Those of `paths` that are there and cannot be read at all: a dead network file system, a broken disk, no permission.
+std::vector<std::string> unreadable_of(const std::vector<std::string>& paths);
 // A source inside another keeps its place in the tree: it is taken whatever the rules say of it.
 SourceTree make_source_tree(const std::vector<std::string>& absolute);
 

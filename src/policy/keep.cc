@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace coppice::policy {
 
@@ -45,23 +46,9 @@ std::string render_span(std::chrono::seconds span) {
 }
 }  // namespace
 
-std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const Timestamp> times, Timestamp now,
-                                     const TimeZone& zone) {
-  std::vector<KeepVerdict> verdicts(times.size());
-  if (rules.empty()) {
-    for (auto& verdict : verdicts) verdict.reasons.emplace_back("no keep rules: everything stays");
-    return verdicts;
-  }
-  // Newest first; of two at one moment the later in the list counts as newer.
-  std::vector<std::size_t> order;
-  for (std::size_t i = times.size(); i-- > 0;) {
-    if (times[i] > now)
-      verdicts[i].reasons.emplace_back("its time lies in the future");
-    else
-      order.push_back(i);
-  }
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return times[a] != times[b] ? times[a] > times[b] : a > b; });
+// Gives reasons to those of `order` (newest first) that a rule keeps.
+static void apply_rules(const KeepRules& rules, std::span<const KeepItem> items, const std::vector<std::size_t>& order, const TimeZone& zone,
+                        std::vector<KeepVerdict>& verdicts) {
   for (std::size_t rank = 0; rank < order.size() && rank < rules.last; ++rank)
     verdicts[order[rank]].reasons.push_back(fmt::format("last {} of {}", rank + 1, rules.last));
   const struct {
@@ -78,7 +65,7 @@ std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const Tim
     unsigned kept = 0;
     for (const std::size_t i : order) {
       if (kept == period.count) break;
-      std::string label = period.of(zone.wall(times[i]));
+      std::string label = period.of(zone.wall(items[i].time));
       if (label == current) continue;
       verdicts[i].reasons.push_back(fmt::format("{} {}", period.name, label));
       current = std::move(label);
@@ -87,9 +74,35 @@ std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const Tim
   }
   for (const std::size_t i : order) {
     // Unsigned, because a snapshot may claim any time, and the difference of two may be more than a signed number holds.
-    const auto before_newest = static_cast<std::uint64_t>(times[order.front()].seconds) - static_cast<std::uint64_t>(times[i].seconds);
+    const auto before_newest = static_cast<std::uint64_t>(items[order.front()].time.seconds) - static_cast<std::uint64_t>(items[i].time.seconds);
     if (rules.within && before_newest <= static_cast<std::uint64_t>(rules.within->count()))
       verdicts[i].reasons.push_back(fmt::format("within {}", render_span(*rules.within)));
+  }
+}
+
+std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const KeepItem> items, Timestamp now, const TimeZone& zone) {
+  std::vector<KeepVerdict> verdicts(items.size());
+  if (rules.empty()) {
+    for (auto& verdict : verdicts) verdict.reasons.emplace_back("no keep rules: everything stays");
+    return verdicts;
+  }
+  // Newest first; of two at one moment the later in the list counts as newer.
+  std::vector<std::size_t> order;
+  for (std::size_t i = items.size(); i-- > 0;) {
+    if (items[i].time > now)
+      verdicts[i].reasons.emplace_back("its time lies in the future");
+    else
+      order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return items[a].time != items[b].time ? items[a].time > items[b].time : a > b; });
+  std::vector<KeepVerdict> of_all(items.size());
+  apply_rules(rules, items, order, zone, of_all);
+  std::vector<std::size_t> whole;
+  std::ranges::copy_if(order, std::back_inserter(whole), [&](std::size_t i) { return !items[i].partial; });
+  apply_rules(rules, items, whole, zone, verdicts);
+  for (const std::size_t i : order) {
+    if (items[i].partial) verdicts[i] = std::move(of_all[i]);
     if (!verdicts[i].reasons.empty()) continue;
     verdicts[i].keep = false;
     verdicts[i].reasons.emplace_back("no rule keeps it");

@@ -68,7 +68,7 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
     case EntryType::kFile:
       if (entry.marks & format::kMarkUnreadable) return settle(), std::nullopt;  // an old content is better than none
       if (static_cast<std::uint64_t>(st.st_size) != entry.size || !same_time(st, entry.mtime)) return Action::kReplace;
-      if (run_.options.verify && has_content) return Action::kCheck;
+      if ((run_.options.verify || run_.one_file) && has_content) return Action::kCheck;
       return Action::kRefresh;
     case EntryType::kSymlink: {
       char text[format::kTargetBytesMax + 1];

@@ -205,6 +205,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
             .links = links,
             .again = again,
             .late_links = late_links,
+            .one_file = !directory,
             .open_files_max = budget.open_files,
             .pending_max = budget.pending};
     Result<> walked;

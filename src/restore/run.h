@@ -72,6 +72,7 @@ struct Run {
   HardLinks& links;
   AgainList& again;
   LateLinks& late_links;
+  bool one_file;               // was named: what is there is compared, size and times are not believed
   std::uint32_t open_files_max;  // descriptors of files that are under way
   std::uint32_t pending_max;     // verify: of files that wait to be read back, per thread
   std::atomic<std::uint32_t> open_files{0};

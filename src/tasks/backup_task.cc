@@ -6,6 +6,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "foundation/encoding.h"
 #include "tasks/quantities.h"
 
 namespace coppice::tasks {
@@ -77,11 +78,15 @@ std::string render_backup(const capture::BackupReport& report) {
     return fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})", what,
                        render_size(report.bytes_read), took);
   }
-  return fmt::format("snapshot {}: {}, added {} in {}", report.snapshot.short_id(), what,
-                     render_size(report.added_stored), took);
+  std::string line = fmt::format("snapshot {}: {}, added {} in {}", report.snapshot.short_id(), what, render_size(report.added_stored), took);
+  if (!report.lacking.empty())
+    line += fmt::format("; PARTIAL: {} could not be read",
+                        report.lacking.size() == 1 ? render_printable(report.lacking.front()) : render_count(report.lacking.size(), "source"));
+  return line;
 }
 
 void put_backup(Json& object, const capture::BackupReport& report) {
+  if (!report.lacking.empty()) object["partial"] = true;
   if (report.committed) {
     object["snapshot"] = report.snapshot.id();
     object["short_id"] = report.snapshot.short_id();

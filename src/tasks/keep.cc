@@ -11,9 +11,9 @@ namespace coppice::tasks {
 
 namespace {
 void decide(KeepGroup& group, const policy::KeepRules& rules, Timestamp now, const policy::TimeZone& zone) {
-  std::vector<Timestamp> times;
-  for (const auto* snapshot : group.snapshots) times.push_back(snapshot_time(*snapshot));
-  group.verdicts = policy::decide_keep(rules, times, now, zone);
+  std::vector<policy::KeepItem> items;
+  for (const auto* snapshot : group.snapshots) items.push_back({.time = snapshot_time(*snapshot), .partial = snapshot->body && !snapshot->body->complete});
+  group.verdicts = policy::decide_keep(rules, items, now, zone);
 }
 
 void add_to(KeepGroup& group, const vault::Snapshot& snapshot, const std::vector<std::string>& sources) {

@@ -294,6 +294,7 @@ RunRecord Run::record() const {
   run.keep_left = report_.keep_left;
   if (report_.backup) {
     run.snapshot = report_.backup->snapshot.id();
+    run.partial = !report_.backup->lacking.empty();
     run.files = report_.backup->files;
     run.bytes = report_.backup->bytes;
     run.added_stored = report_.backup->added_stored;
@@ -313,7 +314,7 @@ PlanRunReport Run::finish() && {
 
   auto kept = keep_report(state_directory(), plan_.name, report_.started, render_json(describe_run(report_)) + "\n");
   state_.last = record();
-  if (report_.backup) state_.last_good = state_.last;
+  if (report_.backup && !state_.last->partial) state_.last_good = state_.last;
   auto written = write_plan_state(state_directory(), plan_.name, state_);
   if (kept) report_.report_file = std::move(*kept);
   for (const Error* error : {kept ? nullptr : &kept.error(), written ? nullptr : &written.error()}) {

@@ -47,6 +47,7 @@ Json json_of(const RunRecord& run) {
                {"added_stored", run.added_stored},
                {"warnings", run.warnings},
                {"message", run.message}});
+  if (run.partial) json["partial"] = true;
   if (run.keep_left) json["keep_left"] = true;
   if (!run.mounts.empty()) json["mounts"] = run.mounts;
   return json;
@@ -72,6 +73,7 @@ RunRecord run_of(const Json& json) {
   run.added_stored = json.at("added_stored").get<std::uint64_t>();
   run.warnings = json.at("warnings").get<std::uint64_t>();
   run.message = json.at("message").get<std::string>();
+  run.partial = json.value("partial", false);
   run.keep_left = json.value("keep_left", false);
   run.mounts = json.value("mounts", std::vector<std::string>{});
   return run;

@@ -31,7 +31,7 @@ void judge_last_run(const RunRecord& last, const policy::TimeZone& zone, PlanSta
       return;
     case RunResult::kGood:
     case RunResult::kWarnings:
-      status.verdict = Verdict::kGood;
+      status.verdict = last.partial ? Verdict::kFailed : Verdict::kGood;
       status.message = last.message;
       return;
   }
@@ -129,16 +129,16 @@ std::string render_prometheus(const std::vector<PlanStatus>& plans) {
   metric(out, "running", "1: a run is on.", plans, [](const PlanStatus& status) -> Number {
     return status.state.last && status.state.last->result == RunResult::kRunning;
   });
-  metric(out, "last_success_timestamp_seconds", "When the last run that made a snapshot began.", plans, [](const PlanStatus& status) -> Number {
+  metric(out, "last_success_timestamp_seconds", "When the last run that made a snapshot of all sources began.", plans, [](const PlanStatus& status) -> Number {
     return status.state.last_good ? Number(status.state.last_good->started.seconds) : std::nullopt;
   });
   metric(out, "last_run_timestamp_seconds", "When the last run began.", plans, [](const PlanStatus& status) -> Number {
     return status.state.last ? Number(status.state.last->started.seconds) : std::nullopt;
   });
-  metric(out, "last_run_success", "1: the last run that ended made a snapshot.", plans, [](const PlanStatus& status) -> Number {
+  metric(out, "last_run_success", "1: the last run that ended made a snapshot of all sources.", plans, [](const PlanStatus& status) -> Number {
     if (status.state.last && status.state.last->result == RunResult::kDidNotEnd) return 0;
     const RunRecord* run = ended_run(status);
-    return run ? Number(!run->snapshot.empty()) : std::nullopt;
+    return run ? Number(!run->snapshot.empty() && !run->partial) : std::nullopt;
   });
   metric(out, "last_run_duration_seconds", "How long the last run that ended took.", plans, [](const PlanStatus& status) -> Number {
     const RunRecord* run = ended_run(status);

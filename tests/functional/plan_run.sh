@@ -209,3 +209,44 @@ for _ in 1 2 3; do status 0 "$coppice" backup -q --key-file "$work/thief.key" --
 status 0 run
 signers=$("$coppice" list --json --tag plan:data | sed -n 's/.*"signer":"\([^"]*\)".*/\1/p' | sort | uniq -c | awk '{print $1}' | sort | xargs)
 [ "$signers" = "2 3" ] || die "of two of ours and three of another's there are left: $signers"
+
+# A source that is gone, or cannot be read: the rest is stored, the run is not good, and the keep rules let no whole snapshot go for it.
+mkdir "$work/second" "$work/third"
+echo x > "$work/second/file"
+cat > "$COPPICE_CONFIG_DIR/coppice.toml" <<TOML
+vault = "$COPPICE_VAULT"
+[plan.pair]
+sources = ["$work/second", "$work/third"]
+keep = { last = 2 }
+TOML
+echo y > "$work/third/file"
+pair() { "$coppice" list --json --tag plan:pair | wc -l; }
+whole() { "$coppice" list --json --tag plan:pair | grep -c '"complete":true'; }
+for _ in 1 2 3; do status 0 "$coppice" plan run pair; done
+[ "$(pair) $(whole)" = "2 2" ] || die "$(pair) snapshots, $(whole) of them whole"
+mv "$work/third" "$work/away"
+for _ in 1 2 3; do status 3 "$coppice" plan run pair; done
+says "; PARTIAL: $work/third could not be read; "
+[ "$(pair) $(whole)" = "4 2" ] || die "without a source: $(pair) snapshots, $(whole) of them whole"
+status 1 "$coppice" status
+says "NOT GOOD: failed"
+status 0 "$coppice" list --tag plan:pair
+says "(partial)"
+status 0 "$coppice" restore latest --tag plan:pair --to "$work/partial"
+says "is partial: when it was made, a source was missing or could not be read"
+mv "$work/away" "$work/third"
+for _ in 1 2; do status 0 "$coppice" plan run pair; done
+[ "$(pair) $(whole)" = "2 2" ] || die "when it is back: $(pair) snapshots, $(whole) of them whole"
+status 0 "$coppice" status
+mkdir "$work/fuse"
+if [ "$(id -u)" = 0 ] && command -v bindfs > /dev/null && bindfs "$work/second" "$work/fuse" 2> /dev/null; then
+  trap 'umount -l "$work/fuse" 2> /dev/null || true; rm -rf "$work"' EXIT
+  sed -i "s|/third\"|/fuse\"|" "$COPPICE_CONFIG_DIR/coppice.toml"
+  status 0 "$coppice" plan run pair
+  pkill -9 -f "^bindfs $work/second $work/fuse\$"
+  for _ in $(seq 100); do ls "$work/fuse" > /dev/null 2>&1 || break; sleep 0.05; done
+  status 3 "$coppice" plan run pair
+  says "PARTIAL: $work/fuse could not be read"
+  status 1 "$coppice" backup "$work/fuse"
+  says "$work/fuse cannot be read"
+fi

@@ -47,3 +47,13 @@ done
 status 1 "$coppice" restore latest --to "$work/none" --include '*.nothing'
 says "nothing in the snapshot matches"
 status 0 "$coppice" restore latest --to "$work/some" --exclude '*.nothing'
+
+# Bytes that rotted under the same size and times: a file that is named is compared, a whole tree with --verify.
+rot() { printf R | dd of="$work/back/a" conv=notrunc status=none && touch -r "$work/tree/a" "$work/back/a"; }
+rot
+status 3 "$coppice" restore "latest:$work/tree/a" --to "$work/back"
+says "its size and time are right but its content is not: it is restored again"
+cmp "$work/tree/a" "$work/back/a" || die "a rotten file was named, and stayed"
+rot
+status 3 "$coppice" restore "latest:$work/tree" --to "$work/back" --verify
+cmp "$work/tree/a" "$work/back/a" || die "a rotten file stayed with --verify"

@@ -15,7 +15,8 @@ schedule = "*-*-* *:00/5"
 timezone = "Europe/Berlin"
 log = "$work/data.log"
 [plan.other]
-sources = ["$work/data", "$work/nothing-there"]
+sources = ["$work/data"]
+after = [["/bin/false"]]
 log = "$work/other.log"
 TOML
 state() { echo "$COPPICE_STATE_DIR/plans/$1/state.json"; }

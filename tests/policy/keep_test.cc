@@ -16,8 +16,13 @@ namespace {
 
 TimeZone shanghai() { return *TimeZone::find("Asia/Shanghai"); }
 
+std::vector<KeepItem> whole(const std::vector<Timestamp>& times) {
+  std::vector<KeepItem> items;
+  for (const Timestamp t : times) items.push_back({.time = t});
+  return items;
+}
 std::vector<Timestamp> kept(const KeepRules& rules, const std::vector<Timestamp>& times, Timestamp now, const TimeZone& zone) {
-  const auto verdicts = decide_keep(rules, times, now, zone);
+  const auto verdicts = decide_keep(rules, whole(times), now, zone);
   EXPECT_EQ(verdicts.size(), times.size());
   std::vector<Timestamp> stay;
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
@@ -50,10 +55,21 @@ TEST(Keep, AYearOfDailySnapshots) {
   EXPECT_EQ(days(stay), wanted);
 }
 
+TEST(Keep, APartialSnapshotMovesNoWholeOneOut) {
+  const KeepRules rules{.last = 2, .daily = 2};
+  std::vector<KeepItem> items;
+  for (int day = 1; day <= 6; ++day) items.push_back({.time = at(fmt::format("2026-11-0{}", day)), .partial = day > 3});
+  std::vector<std::string> stay;
+  const auto verdicts = decide_keep(rules, items, at("2026-12-01"), shanghai());
+  for (std::size_t i = 0; i < items.size(); ++i)
+    if (verdicts[i].keep) stay.push_back(render_utc(items[i].time).substr(8, 2));
+  EXPECT_EQ(stay, (std::vector<std::string>{"02", "03", "05", "06"})) << "two whole ones, and of the partial ones what would stay anyway";
+}
+
 TEST(Keep, EveryVerdictSaysWhy) {
   const std::vector<Timestamp> times{at("2026-11-20T00:00"), at("2026-11-21T00:00"), at("2026-11-22T00:00"), at("2026-11-22T12:00")};
   const auto verdicts = decide_keep({.last = 1, .hourly = 1, .daily = 2, .weekly = 1, .monthly = 1, .yearly = 1, .within = std::chrono::hours(36)},
-                                    times, at("2026-11-23"), shanghai());
+                                    whole(times), at("2026-11-23"), shanghai());
   using Reasons = std::vector<std::string>;
   EXPECT_EQ(verdicts[3].reasons, (Reasons{"last 1 of 1", "hourly 2026-11-22 20h", "daily 2026-11-22", "weekly 2026-W47",
                                           "monthly 2026-11", "yearly 2026", "within 36 h"}));
@@ -77,7 +93,7 @@ TEST(Keep, DaysAreThoseOfTheZone) {
 
 TEST(Keep, WeeksBeginOnMondayAndBelongToTheYearOfTheirThursday) {
   const std::vector<Timestamp> times{at("2026-12-27T01"), at("2026-12-28T01"), at("2027-01-03T01"), at("2027-01-04T01")};
-  const auto verdicts = decide_keep({.weekly = 9}, times, at("2027-02-01"), TimeZone());
+  const auto verdicts = decide_keep({.weekly = 9}, whole(times), at("2027-02-01"), TimeZone());
   EXPECT_EQ(verdicts[0].reasons.front(), "weekly 2026-W52");
   EXPECT_FALSE(verdicts[1].keep);
   EXPECT_EQ(verdicts[2].reasons.front(), "weekly 2026-W53");
@@ -103,7 +119,7 @@ TEST(Keep, TimesBeyondAllCalendars) {
   EXPECT_EQ(kept({.within = std::chrono::hours(1)}, {kFirst, {}}, {}, shanghai()), std::vector<Timestamp>{{}});
   EXPECT_EQ(kept({.within = std::chrono::hours(1)}, {kFirst, {}, kLast}, kLast, TimeZone()), std::vector<Timestamp>{kLast});
   for (const TimeZone& zone : {TimeZone(), shanghai()}) {
-    const auto verdicts = decide_keep({.daily = 9}, std::vector{kFirst, Timestamp{}, kLast}, kLast, zone);
+    const auto verdicts = decide_keep({.daily = 9}, whole({kFirst, Timestamp{}, kLast}), kLast, zone);
     for (const KeepVerdict& verdict : verdicts) EXPECT_TRUE(verdict.keep);
     EXPECT_EQ(verdicts[0].reasons, std::vector<std::string>{"daily 0001-01-01"});
   }

@@ -3,6 +3,7 @@
 // many numbers as there are bytes for.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "foundation/check.h"
@@ -87,16 +88,20 @@ inline bool keep(ByteSpan in) {
   if (count(7) > 0) rules.within = std::chrono::hours(count(7));
   static const TimeZone zones[] = {TimeZone(), TimeZone::find("Europe/Berlin").value_or(TimeZone())};
   const Timestamp now{.seconds = load_le<std::int64_t>(in, 8)};
-  std::vector<Timestamp> times;
-  for (std::size_t at = kHead; at + 8 <= in.size(); at += 8) times.push_back({.seconds = load_le<std::int64_t>(in, at)});
-  const auto verdicts = decide_keep(rules, times, now, zones[count(6) % std::size(zones)]);
-  CHECK(verdicts.size() == times.size());
-  bool any = times.empty();
-  for (std::size_t i = 0; i < times.size(); ++i) {
-    CHECK(!verdicts[i].reasons.empty() && (verdicts[i].keep || times[i] <= now));
-    any |= verdicts[i].keep;
+  std::vector<KeepItem> items;
+  for (std::size_t at = kHead; at + 8 <= in.size(); at += 8) {
+    const auto seconds = load_le<std::int64_t>(in, at);
+    items.push_back({.time = {.seconds = seconds}, .partial = seconds % 3 == 0});
   }
-  CHECK(any);   // never all of them
+  const auto verdicts = decide_keep(rules, items, now, zones[count(6) % std::size(zones)]);
+  CHECK(verdicts.size() == items.size());
+  bool any = items.empty(), any_whole = std::ranges::all_of(items, &KeepItem::partial);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    CHECK(!verdicts[i].reasons.empty() && (verdicts[i].keep || items[i].time <= now));
+    any |= verdicts[i].keep;
+    any_whole |= verdicts[i].keep && !items[i].partial;
+  }
+  CHECK(any && any_whole);   // never all of them
   return true;
 }
 

@@ -69,6 +69,7 @@ struct BackupReport {
   std::array<std::uint64_t, kLeftOutReasons> left_out{};   // names, by LeftOut; what lies below them is not counted
   std::vector<BackupWarning> warnings;     // the first 20; on_warning has all
   std::uint64_t warnings_total = 0;
+  std::vector<std::string> lacking;        // sources that are missing or cannot be read at all: the snapshot is partial
   std::uint64_t duration_ms = 0;
 };
 

@@ -84,7 +84,7 @@ struct SnapshotBody {
   std::uint64_t added_plain = 0, added_stored = 0;   // new chunks; bytes of the packs
   std::uint64_t warnings = 0;            // entries that are not as they should be
   std::uint64_t duration_ms = 0;
-  bool complete = true;                  // false: a partial commit of a long session
+  bool complete = true;                  // false: partial, a source was missing or could not be read at all
   bool operator==(const SnapshotBody&) const = default;
 };
 // What a body may hold; its encoding is one chunk (kChunkBytesMax). kInvalid names the rule: ask before encoding what a user typed.

@@ -26,10 +26,15 @@ struct KeepVerdict {
   std::vector<std::string> reasons;  // "last 1 of 3", "daily 2026-11-22"; of what goes: why no rule holds it
 };
 
-// One verdict for each time, in their order. Empty rules keep everything; other rules always keep the newest. A
+struct KeepItem {
+  Timestamp time;
+  bool partial = false;   // it lacks a source
+};
+
+// One verdict for each item, in their order. Empty rules keep everything; other rules always keep the newest. A
 // snapshot from the future (some clock was wrong) stays, and moves nothing else out. `now` decides nothing but what the
 // future is: rules count back from the newest snapshot, so that a host that stood still for a year loses nothing.
-std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const Timestamp> times, Timestamp now,
-                                     const TimeZone& zone);
+// The partial ones are judged as if all were whole; the whole ones as if there were no others, so a partial one never moves one out.
+std::vector<KeepVerdict> decide_keep(const KeepRules& rules, std::span<const KeepItem> items, Timestamp now, const TimeZone& zone);
 
 }  // namespace coppice::policy

@@ -32,6 +32,7 @@ struct RunRecord {
   pid_t pid = 0;
   std::string snapshot;  // the id of what it made; empty: none
   std::uint64_t files = 0, bytes = 0, added_stored = 0, warnings = 0;
+  bool partial = false;    // the snapshot lacks a source
   bool keep_left = false;  // the plan has keep rules, and this host's key may not apply them
   std::string message;  // the line that the run ended with
   std::vector<std::string> mounts;  // where the file systems begin that its sources stood on, other than at "/"
@@ -40,7 +41,7 @@ struct RunRecord {
 
 struct PlanState {
   std::optional<RunRecord> last;
-  std::optional<RunRecord> last_good;  // the last that made a snapshot
+  std::optional<RunRecord> last_good;  // the last that made a snapshot of all sources
   bool operator==(const PlanState&) const = default;
 };
 
