@@ -56,6 +56,7 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
                  {"directories", report.directories},
                  {"others", report.others},
                  {"bytes", report.bytes},
+                 {"metadata_set", report.metadata_set},
                  {"skipped", report.skipped},
                  {"verified", report.verified},
                  {"failed", report.failed},
@@ -66,6 +67,7 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
   std::string line =
       fmt::format("{} {}: {}, {}", flags.dry_run ? "dry run: would restore" : "restored",
                   chosen.snapshot.short_id(), tasks::render_count(report.files, "file"), tasks::render_size(report.bytes));
+  if (report.metadata_set > 0) line += fmt::format("; metadata of {} set right", tasks::render_count(report.metadata_set));
   if (report.skipped > 0) line += fmt::format("; {} {} right already", tasks::render_count(report.skipped), report.skipped == 1 ? "was" : "were");
   if (flags.verify && !flags.dry_run) line += fmt::format("; {} verified", tasks::render_count(report.verified, "content"));
   if (report.failed > 0) line += fmt::format("; {} FAILED", tasks::render_count(report.failed));
@@ -110,13 +112,15 @@ constexpr std::string_view outcome_name(restore::Outcome outcome) {
       return "make";
     case restore::Outcome::kReplaced:
       return "replace";
+    case restore::Outcome::kMetadata:
+      return "metadata";
     case restore::Outcome::kLeft:
       break;
   }
   return "leave";
 }
 
-// What a dry run finds, name by name: all of it as JSON, for people the first that would be made or replaced.
+// What a dry run finds, name by name: all of it as JSON, for people the first that would be made, replaced or changed.
 class Outcomes {
  public:
   explicit Outcomes(const Common& common) : common_(common) {}
@@ -209,7 +213,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);
-  if (!flags.includes.empty() && done->files + done->directories + done->others + done->skipped + done->failed == 0) {
+  if (!flags.includes.empty() && done->files + done->directories + done->others + done->metadata_set + done->skipped + done->failed == 0) {
     return report(common, Error(ErrorKind::kNotFound, fmt::format("nothing in {} matches", flags.snapshot)),
                   "'coppice find' looks for a pattern");
   }
@@ -243,7 +247,7 @@ void add_restore(Cli& cli) {
   command->add_flag("--verify", flags->verify, "Read everything back from the disk and compare; it is durable then");
   command->add_flag("--replace-immutable", flags->replace_immutable,
                     "Replace and change what is immutable or append-only here (chattr +i, +a) too; else it stays, and is named");
-  command->add_flag("-n,--dry-run", flags->dry_run, "Compare, say what would be made and replaced; write nothing");
+  command->add_flag("-n,--dry-run", flags->dry_run, "Compare, say what would be made, replaced and changed; write nothing");
   add_filter_options(command, flags->filter);
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, flags, command] {

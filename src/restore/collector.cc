@@ -73,6 +73,7 @@ Result<RestoreReport> Collector::take() {
   report.bytes = bytes_;
   report.skipped = progress_.skipped;
   report.verified = verified_;
+  report.metadata_set = metadata_set_;
   report.chosen = chosen_;
   report.failed = failed_;
   report.immutable = immutable_;

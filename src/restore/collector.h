@@ -42,13 +42,16 @@ class Collector {
   // Whether to wind up: stop() was called, or the user cancelled.
   bool stopped() const { return stopped_.load(std::memory_order_relaxed) || cancel_.cancelled(); }
 
-  // A regular file of `bytes` is there and right: written now, or `already`. `shown` of the bytes were told to
+  // A regular file of `bytes` is there and right: written now, or its metadata was set, or already. `shown` of the bytes were told to
   // show_bytes before.
-  void count_file(std::uint64_t bytes, std::uint64_t shown, bool already) {
+  enum class How { kWritten, kMetadata, kAlready };
+  void count_file(std::uint64_t bytes, std::uint64_t shown, How how) {
     progress_.files.fetch_add(1, std::memory_order_relaxed);
     progress_.bytes.fetch_add(bytes - shown, std::memory_order_relaxed);
-    if (already) {
+    if (how == How::kAlready) {
       progress_.skipped.fetch_add(1, std::memory_order_relaxed);
+    } else if (how == How::kMetadata) {
+      count_metadata_set();
     } else {
       files_.fetch_add(1, std::memory_order_relaxed);
       bytes_.fetch_add(bytes, std::memory_order_relaxed);
@@ -66,6 +69,7 @@ class Collector {
   void count_chosen() { chosen_.fetch_add(1, std::memory_order_relaxed); }
   void count_directory() { directories_.fetch_add(1, std::memory_order_relaxed); }
   void count_other() { others_.fetch_add(1, std::memory_order_relaxed); }
+  void count_metadata_set() { metadata_set_.fetch_add(1, std::memory_order_relaxed); }
   void count_verified() { verified_.fetch_add(1, std::memory_order_relaxed); }
 
   // When every thread is done.
@@ -78,7 +82,7 @@ class Collector {
   RestoreProgress& progress_;
   const CancelToken& cancel_;
   std::atomic<bool> stopped_{false};
-  std::atomic<std::uint64_t> files_{0}, bytes_{0}, directories_{0}, others_{0}, verified_{0}, chosen_{0};
+  std::atomic<std::uint64_t> files_{0}, bytes_{0}, directories_{0}, others_{0}, verified_{0}, chosen_{0}, metadata_set_{0};
   Mutex mutex_;
   std::vector<RestoreWarning> warnings_ GUARDED_BY(mutex_);
   std::uint64_t warnings_total_ GUARDED_BY(mutex_) = 0, failed_ GUARDED_BY(mutex_) = 0, immutable_ GUARDED_BY(mutex_) = 0;

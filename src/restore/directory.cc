@@ -154,6 +154,7 @@ bool DirectoryTree::look_at(Directory* directory) {
   directory->existed = true;
   directory->device = st.st_dev;
   directory->inode = st.st_ino;
+  compare(fd.get(), directory);
   publish(directory, std::move(fd));
   return true;
 }
@@ -280,6 +281,7 @@ void DirectoryTree::learn_existing(int fd, Directory* directory) {
   if (::fstat(fd, &st) != 0) return;
   directory->unfinished = st.st_uid == metadata_.euid() && (st.st_mode & 07777) == kUnfinishedMode;
   if (!directory->mode_changed) directory->mode_before = st.st_mode & 07777;
+  compare(fd, directory);
   if (!metadata_.root() && st.st_uid == metadata_.euid() && (st.st_mode & 0700) != 0700 &&
       ::fchmod(fd, (st.st_mode & 07777) | 0700) == 0)
     directory->mode_changed = true;
@@ -291,6 +293,15 @@ void DirectoryTree::learn_existing(int fd, Directory* directory) {
     directory->guards_taken = metadata_.take_off_guards(fd);
     directory->guarded = metadata_.is_guarded(fd);
   }
+}
+
+// Before anything in it changes its times.
+void DirectoryTree::compare(int fd, Directory* directory) const {
+  struct stat st {};
+  if (!directory->existed || directory->unfinished || !takes_attributes(*directory) || ::fstat(fd, &st) != 0) return;
+  if (directory->mode_changed) st.st_mode = (st.st_mode & S_IFMT) | directory->mode_before;
+  const HandleKind kind = directory->path_only ? HandleKind::kPath : HandleKind::kOpen;
+  directory->differed = !metadata_.is_right(fd, kind, st, directory->attributes);
 }
 
 // ---- the end of a directory ----
@@ -314,7 +325,10 @@ void DirectoryTree::finish(Directory* directory) {
 }
 
 void DirectoryTree::finish_attributes(Directory* directory) {
-  if (use_ == Use::kLook) return;
+  if (use_ == Use::kLook) {
+    if (directory->differed) collector_.count_metadata_set();
+    return;
+  }
   const bool put_back = directory->existed && (directory->mode_changed || directory->guards_taken);
   if (!takes_attributes(*directory) && !put_back) return;
   directory->references.store(2, std::memory_order_relaxed);  // the pin's own must not be the last again
@@ -337,6 +351,7 @@ void DirectoryTree::finish_attributes(Directory* directory) {
     const HandleKind kind = directory->path_only ? HandleKind::kPath : HandleKind::kOpen;
     bool right = ::fstat(fd, &st) == 0;
     const bool wrong = right && !(directory->existed && metadata_.is_right(fd, kind, st, directory->attributes));
+    const bool set = wrong && !directory->guarded && directory->differed;
     if (wrong && directory->guarded) {
       collector_.fail_immutable(where, "it is ");
       right = true;   // told
@@ -353,6 +368,7 @@ void DirectoryTree::finish_attributes(Directory* directory) {
       collector_.count_failed();
     else
       collector_.count_directory();
+    if (right && set) collector_.count_metadata_set();
   }
   pin->reset();
   directory->references.store(0, std::memory_order_relaxed);

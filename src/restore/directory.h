@@ -42,6 +42,7 @@ struct Directory {
   bool path_only = false;     // its list may not be read: held by an O_PATH descriptor, enough to pass through
   bool inherits_acl = false;  // has a default ACL that what is made in it would inherit
   bool inherits_flags = false;  // has flags, or a project id, that what is made in it would inherit
+  bool differed = false;      // existed: its attributes are to be those of the snapshot, and were others
   mode_t mode_before = 0;     // existed: to put back what make() had to change
   bool mode_changed = false;
   unsigned guards_taken = 0;  // existed: flags that come back too
@@ -105,7 +106,10 @@ class DirectoryTree {
   Directory* root() { return root_; }
   // Something will be made in the root: to be called once its attributes are known, before anything is.
   void use_root() {
-    if (use_ == Use::kChange) learn_existing(root_->fd, root_);
+    if (use_ == Use::kChange)
+      learn_existing(root_->fd, root_);
+    else
+      compare(root_->fd, root_);
   }
   void mark_root_unfinished() {
     (void)::fchown(root_->fd, ::geteuid(), static_cast<gid_t>(-1));   // the mark is of who is to finish it
@@ -135,6 +139,7 @@ class DirectoryTree {
   int make_new(int parent_fd, const Directory& directory);
   int make_instead(int parent_fd, const std::string& name);
   void learn_existing(int fd, Directory* directory);
+  void compare(int fd, Directory* directory) const;
   DirectoryPin pin_open(Directory* directory) REQUIRES(mutex_);
   DirectoryPin publish(Directory* directory, platform::Fd fd) EXCLUDES(mutex_);
   void unpin(Directory* directory);

@@ -243,7 +243,7 @@ void EntryWriter::finish_file(Record& record, platform::Fd fd, Target& target, s
   }
   settle(record, &st);
   if (run_.options.verify && record.attributes.size > 0) run_.collector.count_verified();
-  run_.collector.count_file(record.attributes.size, shown, false);
+  run_.collector.count_file(record.attributes.size, shown, Collector::How::kWritten);
 }
 
 // ---- files in several blocks ----

@@ -143,9 +143,10 @@ void EntryWriter::refresh(Record& record) {
   if (file) {
     if (refresh && kind == HandleKind::kOpen && !record.link)
       right &= run_.metadata.apply_flags(fd.get(), a, true, record.where());
-    run_.collector.count_file(a.size, 0, true);
+    run_.collector.count_file(a.size, 0, refresh && right ? Collector::How::kMetadata : Collector::How::kAlready);
   } else {
     run_.collector.count_other();
+    if (refresh && right) run_.collector.count_metadata_set();
   }
   if (!right) run_.collector.count_failed();
 }
@@ -170,7 +171,7 @@ void EntryWriter::make_link(const LinkRecord& link) {
     };
     const auto count = [&](bool already) {
       if (link.plain_file)
-        run_.collector.count_file(0, 0, already);
+        run_.collector.count_file(0, 0, already ? Collector::How::kAlready : Collector::How::kWritten);
       else
         run_.collector.count_other();
     };

@@ -50,7 +50,7 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
   const auto leave = [&]() -> std::optional<Action> {
     settle();
     if (entry.type == EntryType::kFile)
-      run_.collector.count_file(entry.size, 0, true);
+      run_.collector.count_file(entry.size, 0, Collector::How::kAlready);
     else
       run_.collector.count_other();
     return std::nullopt;

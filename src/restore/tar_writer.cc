@@ -233,7 +233,7 @@ Result<> TarWriter::begin(const StreamEntry& item) {
   } else if (e.type == EntryType::kDirectory) {
     collector_.count_directory();
   } else if (e.type == EntryType::kFile) {
-    collector_.count_file(0, 0, false);
+    collector_.count_file(0, 0, Collector::How::kWritten);
   } else {
     collector_.count_other();
   }
@@ -282,7 +282,7 @@ Result<> TarWriter::end_file() {
     problem("the snapshot's list of its content does not add up");
     TRY(zeros(file_left_));
   }
-  if (!file_failed_) collector_.count_file(file_bytes_, 0, false);
+  if (!file_failed_) collector_.count_file(file_bytes_, 0, Collector::How::kWritten);
   return {};
 }
 

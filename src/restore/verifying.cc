@@ -137,7 +137,7 @@ void EntryWriter::finish_checked(Record& record, platform::Fd fd) {
   if (refresh && !record.link) right &= run_.metadata.apply_flags(fd.get(), record.attributes, true, where);
   if (!right) run_.collector.count_failed();
   run_.collector.count_verified();
-  run_.collector.count_file(record.attributes.size, 0, true);
+  run_.collector.count_file(record.attributes.size, 0, refresh && right ? Collector::How::kMetadata : Collector::How::kAlready);
 }
 
 bool EntryWriter::holes_are_zero(Record& record, int fd) {

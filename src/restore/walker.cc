@@ -29,7 +29,7 @@ Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
   stack_.push_back({.directory = base.directory, .node = node, .inside = base.inside, .path_bytes = path_.size()});
   if (base.inside) {
     if (!patterns_.empty()) run_.collector.count_chosen();
-    if (runner_) run_.directories.make(base.directory);
+    run_.directories.make(base.directory);
   }
   while (!stack_.empty() && !run_.collector.stopped()) {
     Frame& frame = stack_.back();
@@ -177,39 +177,6 @@ void Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<f
     plan(frame.directory, entry, chunks, false, nullptr);
   else
     count_dry(frame.directory, entry, chunks);
-}
-
-void Walker::count_dry(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
-  HardLinks::Seen seen{.target = nullptr, .first = true};
-  if (may_be_linked(entry)) seen = run_.links.see(entry, chunks, directory);
-  const auto action = look(directory, entry, nullptr, false);
-  const Where where{directory, entry.name};
-  const bool stays = action == Action::kReplace && !run_.options.replace_immutable &&
-                     run_.metadata.is_guarded_at(pin_.fd(), entry.name.c_str());
-  if (stays) run_.collector.fail_immutable(where, "what is there is ");
-  tell(where, !action || stays || *action == Action::kRefresh ? Outcome::kLeft : *action == Action::kCreate ? Outcome::kMade : Outcome::kReplaced);
-  if (!action || stays) {
-    // Told, or counted, there.
-  } else if (entry.type == format::EntryType::kFile) {
-    run_.collector.count_file(seen.first ? entry.size : 0, 0, *action == Action::kRefresh);
-  } else {
-    run_.collector.count_other();
-  }
-  if (seen.target) run_.links.release(seen.target);
-}
-
-void Walker::tell(const Where& where, Outcome outcome) {
-  if (run_.options.on_outcome) run_.options.on_outcome(where.below(run_.options.target), outcome);
-}
-
-void Walker::tell_directory(Directory* directory) {
-  struct stat st {};
-  Outcome outcome = directory->existed ? Outcome::kLeft : Outcome::kMade;
-  if (!directory->existed && directory->parent->existed) {
-    const auto parent = run_.directories.pin(directory->parent);
-    if (parent && ::fstatat(parent->fd(), directory->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) outcome = Outcome::kReplaced;
-  }
-  tell({directory, {}}, outcome);
 }
 
 void Walker::submit_when_due() {

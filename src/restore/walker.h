@@ -76,10 +76,15 @@ class Walker {
   void submit_when_due();
   void submit();
   void plan_again();
+  void leave_frames();
+
+  // dry_run.cc. No outcome: nothing becomes of it, and that was told or counted.
   void count_dry(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
+  std::optional<Outcome> look_dry(Directory* directory, const format::Entry& entry, LinkTarget* link);
+  std::optional<Outcome> look_dry_link(Directory* directory, const format::Entry& entry, const LinkTarget& first);
+  bool is_right_here(const format::Entry& entry) const;  // in the directory that is looked at
   void tell_directory(Directory* directory);
   void tell(const Where& where, Outcome outcome);
-  void leave_frames();
 
   Run& run_;
   Runner* runner_;

@@ -21,6 +21,35 @@ rm "$work/back/b"
 status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --dry-run
 says "1 file, 2 B; 5 were right already"
 [ ! -e "$work/back/b" ] || die "a dry run made a file"
+touch -d @1000000000 "$work/back/a"   # is replaced, and with it the other name of the same inode
+rm "$work/back/c" && cp "$work/tree/c" "$work/back/c" && chmod 604 "$work/back/d"
+agree() {  # agree FILES METADATA SKIPPED HOW...: what a dry run counts is what the run does
+  local wanted="$1 $2 $3" how
+  shift 3
+  for how in --dry-run ""; do
+    status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --json $how "$@"
+    python3 - "$work/out" "$wanted" <<'PY' || die "restore $how $*"
+import json, sys
+s = [o for o in map(json.loads, open(sys.argv[1])) if o["type"] == "summary"][0]
+got = f'{s["files"]} {s["metadata_set"]} {s["skipped"]}'
+sys.exit(got != sys.argv[2] and f"counted {got}, wanted {sys.argv[2]}")
+PY
+  done
+}
+agree 4 1 1   # made: b; replaced: a, its second name, c; d's mode; e is right
+agree 0 0 6
+rm "$work/back/sub/second-name" && cp -p "$work/back/a" "$work/back/sub/second-name"   # right by itself, but no name of that inode
+agree 1 1 5   # (and the times of its directory)
+chmod 700 "$work/back/sub" && chmod 604 "$work/back/a"
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/back" --dry-run
+says "^metadata $work/back/sub$"
+agree 2 1 4   # what has other names is not changed, but replaced
+chmod 700 "$work/back/sub" && chmod 604 "$work/back/d"
+agree 0 2 5 --verify
+chmod 604 "$work/back/d"
+status 0 "$coppice" restore "latest:$work/tree" --to "$work/back"
+says "0 files, 0 B; metadata of 1 set right; 5 were right already"
+rm "$work/back/b"
 status 0 "$coppice" restore "latest:$work/tree" --to "$work/back"
 status 0 "$coppice" restore "latest:$work/tree" --to "$work/nowhere" --dry-run
 says "6 files"

@@ -118,6 +118,7 @@ TEST_F(Fidelity, ADamagedTreeIsMended) {
   ASSERT_OK(report);
   EXPECT_EQ(report->failed, 0u) << all_warnings(*report);
   EXPECT_GT(report->files, 4u);
+  EXPECT_GE(report->metadata_set, 2u);
   EXPECT_GT(report->skipped, 50u);
   expect_same(temp / "source", temp / "target/source");
 }

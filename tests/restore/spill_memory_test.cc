@@ -1,5 +1,6 @@
 #include "spill_memory.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -16,7 +16,7 @@
 
 namespace coppice::restore {
 
-enum class Outcome { kMade, kReplaced, kLeft };  // kLeft: right already, or not to be touched
+enum class Outcome { kMade, kReplaced, kMetadata, kLeft };  // kMetadata: right but for that; kLeft: right already, or not to be touched
 
 struct RestoreOptions {
   std::string target;    // directory; made when missing
@@ -49,6 +49,7 @@ struct RestoreWarning {
 
 struct RestoreReport {
   std::uint64_t files = 0, directories = 0, others = 0, bytes = 0, skipped = 0, verified = 0;
+  std::uint64_t metadata_set = 0;        // files, directories and others that were there, and right but for their metadata
   std::uint64_t chosen = 0;              // entries that were asked for: 0 when no pattern matches
   std::uint64_t failed = 0;              // entries that are not there, or not right
   std::uint64_t immutable = 0;           // of them: because what is here is immutable or append-only
