@@ -91,25 +91,23 @@ class WordCollector {
       const std::string_view token = line.substr(at, end - at);
       at = end;
       TRY(number ? read_number(token) : read_word(token));
+      good_bytes_ = at;
     }
     return {};
   }
 
   Result<> complete() const {
-    std::size_t found = 0, missing = 0;
-    for (std::size_t i = kSheetWords; i-- > 0;)
-      if (found_[i])
-        ++found;
-      else
-        missing = i + 1;
-    if (found == 0) return invalid("there are no words of a recovery sheet in this text");
-    if (missing != 0)
-      return invalid(fmt::format("word {} is missing: a recovery sheet has {} words, and {} are here", missing,
-                                 kSheetWords, found));
+    const auto missing = static_cast<std::size_t>(std::find(found_.begin(), found_.end(), false) - found_.begin());
+    if (found() == 0) return invalid("there are no words of a recovery sheet in this text");
+    if (missing < kSheetWords)
+      return invalid(fmt::format("word {} is missing: a recovery sheet has {} words, and {} are here", missing + 1,
+                                 kSheetWords, found()));
     return {};
   }
 
   const SheetBytes& sheet() const { return sheet_; }
+  std::size_t found() const { return static_cast<std::size_t>(std::count(found_.begin(), found_.end(), true)); }
+  std::size_t good_bytes() const { return good_bytes_; }  // of the last line, up to the first mistake
 
  private:
   Result<> read_number(std::string_view digits) {
@@ -146,7 +144,7 @@ class WordCollector {
 
   SheetBytes sheet_;
   std::array<bool, kSheetWords> found_{};
-  std::size_t next_ = 0;
+  std::size_t next_ = 0, good_bytes_ = 0;
 };
 
 Result<format::VaultId> parse_vault_id(std::string_view text) {
@@ -296,6 +294,14 @@ Result<RecoverySheet> parse_recovery_words(ByteSpan bytes, const std::optional<f
         "the words do not fit together: one of them is wrong, or two changed places, or they are not of vault {}",
         render_hex(sheet.vault)));
   return sheet;
+}
+
+TypedWords look_at_typed_words(ByteSpan text) {
+  WordCollector words;
+  auto read = words.read_line(as_text(text));
+  TypedWords typed{.count = words.found(), .bytes = words.good_bytes()};
+  if (!read) typed.mistake = std::move(read).error();
+  return typed;
 }
 
 }  // namespace coppice::keys

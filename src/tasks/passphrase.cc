@@ -99,20 +99,21 @@ Result<crypto::SecretBytes> ask_passphrase(const std::string& prompt) {
   return passphrase;
 }
 
+void tell_terminal(std::string_view what) {
+  if (const auto terminal = platform::open_at(AT_FDCWD, "/dev/tty", O_WRONLY | O_NOCTTY))
+    (void)platform::write_full(terminal->get(), as_bytes(fmt::format("{}\n", what)));   // the next prompt shows that it is asked again
+}
+
 Result<crypto::SecretBytes> ask_new_passphrase(const std::string& prompt) {
-  for (int tries = 0; tries < 3; ++tries) {
+  for (int tries = 0; tries < kTriesOnTerminal; ++tries) {
     crypto::SecretBytes first = TRY(ask_passphrase(prompt + ": "));
     if (first.view().empty()) {
-      if (auto terminal = platform::open_at(AT_FDCWD, "/dev/tty", O_WRONLY | O_NOCTTY)) {
-        TRY(platform::write_full(terminal->get(), as_bytes("An empty passphrase protects nothing.\n")));
-      }
+      tell_terminal("An empty passphrase protects nothing.");
       continue;
     }
     const crypto::SecretBytes second = TRY(ask_passphrase("the same again: "));
     if (crypto::equal_constant_time(first.view(), second.view())) return first;
-    if (auto terminal = platform::open_at(AT_FDCWD, "/dev/tty", O_WRONLY | O_NOCTTY)) {
-      TRY(platform::write_full(terminal->get(), as_bytes("They differ.\n")));
-    }
+    tell_terminal("They differ.");
   }
   return fail(ErrorKind::kInvalid, "no passphrase was agreed on in three tries");
 }

@@ -147,10 +147,35 @@ BundleSource source_by_passphrase(storage::ObjectStore& store, crypto::SecretByt
   return source_by_slot(store, keys::Passphrase{std::move(text)}, options, "the passphrase", "");
 }
 
+// Asks for the passphrase at the first call, and again when it opens nothing.
+BundleSource source_by_terminal(storage::ObjectStore& store, const AccessOptions& options) {
+  return [&store, options, good = BundleSource()]() mutable -> Result<keys::KeyBundle> {
+    if (good) return good();
+    for (int tries = 1;; ++tries) {
+      auto asked = ask_passphrase(options.owner ? "owner's passphrase: " : "passphrase: ");
+      if (!asked && asked.error().kind() == ErrorKind::kNotFound) {
+        const std::string need = options.owner ? "this needs the owner's key" : "this host has no key file for this vault";
+        return fail(ErrorKind::kDenied, fmt::format("{}, and there is no terminal to ask for a passphrase on", need));
+      }
+      if (!asked) return std::unexpected(std::move(asked).error());
+      auto source = source_by_passphrase(store, std::move(*asked), options);
+      auto bundle = source();
+      if (bundle) good = std::move(source);
+      if (bundle || bundle.error().kind() != ErrorKind::kDenied || tries == kTriesOnTerminal) return bundle;
+      tell_terminal("This passphrase opens no key of the vault. Once more.");
+    }
+  };
+}
+
 Result<BundleSource> find_credential(storage::ObjectStore& store, const AccessOptions& options,
                                         const Environment& environment, const Places& places,
                                         const keys::TrustAnchor& claimed) {
   if (!options.key_file.empty()) return source_by_file(store, options.key_file, claimed, options);
+  if (!options.ask) {
+    const std::string own = places.key_file(render_hex(claimed.vault));
+    if (!file_exists(own)) return fail(ErrorKind::kDenied, "this host has no key file for this vault");
+    return source_by_file(store, own, claimed, options);
+  }
   if (options.recovery_sheet) {
     const keys::RecoverySheet sheet =
         TRY(options.recovery_sheet->empty() ? ask_recovery_sheet(claimed)
@@ -171,13 +196,7 @@ Result<BundleSource> find_credential(storage::ObjectStore& store, const AccessOp
     auto text = TRY(read_passphrase_file(*named));
     return source_by_passphrase(store, std::move(text), options);
   }
-  auto asked = ask_passphrase(options.owner ? "owner's passphrase: " : "passphrase: ");
-  if (!asked) {
-    if (asked.error().kind() != ErrorKind::kNotFound) return std::unexpected(std::move(asked).error());
-    const std::string need = options.owner ? "this needs the owner's key" : "this host has no key file for this vault";
-    return fail(ErrorKind::kDenied, fmt::format("{}, and there is no terminal to ask for a passphrase on", need));
-  }
-  return source_by_passphrase(store, std::move(*asked), options);
+  return source_by_terminal(store, options);
 }
 }  // namespace
 
@@ -304,7 +323,7 @@ Result<keys::RecoverySheet> read_recovery_sheet(const std::string& path, const k
 Result<keys::RecoverySheet> ask_recovery_sheet(const keys::TrustAnchor& claimed) {
   crypto::SecretBytes text(kCredentialFileBytesMax);
   std::size_t bytes = 0, words = 0;
-  while (words < keys::kSheetWords) {
+  for (int tries = 1;;) {
     auto line = ask_passphrase(words == 0 ? "the words of the sheet (they are not shown): "
                                           : fmt::format("{} of {} words; the next: ", words, keys::kSheetWords));
     if (!line && line.error().kind() == ErrorKind::kNotFound) {
@@ -313,21 +332,27 @@ Result<keys::RecoverySheet> ask_recovery_sheet(const keys::TrustAnchor& claimed)
                   "for standard input");
     }
     if (!line) return std::unexpected(std::move(line).error());
-    const ByteSpan typed = line->view();
-    if (typed.empty() || bytes + typed.size() + 1 > text.view().size()) break;  // what is missing is told below
-    std::copy(typed.begin(), typed.end(), text.writable().begin() + static_cast<std::ptrdiff_t>(bytes));
-    bytes += typed.size();
+    const bool all = line->view().empty();   // what is missing is told
+    if (bytes + line->view().size() + 1 > text.view().size()) return fail(ErrorKind::kInvalid, "this is too long to be the words of a recovery sheet");
+    std::ranges::copy(line->view(), text.writable().begin() + static_cast<std::ptrdiff_t>(bytes));
+    bytes += line->view().size();
     text.writable()[bytes++] = std::byte{'\n'};
-    bool within_word = false;
-    for (const std::byte b : typed) {
-      const char c = static_cast<char>(b);
-      const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-      words += letter && !within_word;
-      within_word = letter;
+    const keys::TypedWords typed = keys::look_at_typed_words(text.view().first(bytes));
+    std::optional<Error> mistake = typed.mistake;
+    words = typed.count;
+    if (!mistake && !all && words < keys::kSheetWords) continue;
+    if (!mistake) {
+      auto sheet = parse_recovery_sheet(text.view().first(bytes), claimed);
+      if (sheet || sheet.error().kind() != ErrorKind::kInvalid) return within(std::move(sheet), "the recovery sheet");
+      mistake = std::move(sheet).error();
     }
+    if (tries++ == kTriesOnTerminal) return std::unexpected(mistake->within("the recovery sheet"));
+    // What is good before a misspelt word stays; where all are well spelt, any of them may be the wrong one.
+    bytes = words < keys::kSheetWords ? typed.bytes : 0;
+    if (bytes == 0) words = 0;
+    if (bytes > 0) text.writable()[bytes++] = std::byte{'\n'};
+    tell_terminal(fmt::format("{}{}", mistake->message(), words > 0 ? "; go on from there" : "; once more from the beginning"));
   }
-  text.truncate(bytes);
-  return within(parse_recovery_sheet(text.view(), claimed), "the recovery sheet");
 }
 
 Result<OpenedVault> open_store(const AccessOptions& options, const Environment& environment, bool is_root) {

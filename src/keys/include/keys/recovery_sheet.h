@@ -35,4 +35,11 @@ struct RecoverySheet {
 // a word.
 Result<RecoverySheet> parse_recovery_words(ByteSpan text, const std::optional<format::VaultId>& vault);
 
+// Words alone that are being typed: how many are good up to the first mistake, where in the text they end, and what the mistake is.
+struct TypedWords {
+  std::size_t count = 0, bytes = 0;
+  std::optional<Error> mistake;
+};
+TypedWords look_at_typed_words(ByteSpan text);
+
 }  // namespace coppice::keys

@@ -24,6 +24,7 @@ struct AccessOptions {
   std::optional<std::string> recovery_sheet;  // a file; "-": standard input; empty: the words are asked for
   std::string passphrase_file;
   std::string fingerprint;  // of the vault; needed with an identity file, checked whenever it is given
+  bool ask = true;          // false: a key file opens it, or nothing does; for what must neither wait nor ask
   bool owner = false;       // the work needs the owner: this host's key file is passed over
   std::uint64_t memory_bytes = 256ull << 20;  // the ceiling: a passphrase whose slot costs more is refused, saying so
 };
