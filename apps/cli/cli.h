@@ -56,6 +56,10 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 std::shared_ptr<CLI::FormatterBase> help_formatter();
 // Lines of help in at most `width` columns: a sentence goes on below itself, a command with a backslash, what it does under its own column.
 std::string wrap_lines(std::string_view text, std::size_t width);
+// The same in what a command says: at most as wide as the terminal, and as it is where there is none.
+std::string fitted(std::string_view text);
+// "coppice ls [OPTIONS] SNAP"
+std::string synopsis(const CLI::App& command);
 std::vector<const CLI::App*> visible_commands(const CLI::App& command);  // below it
 std::string bash_completion(const CLI::App& app);
 // Adds the options of Common. kNone: a command that opens no vault.

@@ -58,16 +58,15 @@ int run_list(const Common& common) {
   if (!opened) return report_opening(common, opened.error());
   const format::Roster& roster = opened->vault->roster();
   const std::string fingerprint = keys::render_fingerprint(opened->vault->keys().anchor());
-  if (!common.json) print(fmt::format("{:<24}{:<9}{:<13}{:<22}{}\n", "NAME", "ROLE", "OPENS WITH", "ADDED", "STATE"));
+  std::vector<std::vector<std::string>> rows{{"NAME", "ROLE", "OPENS WITH", "ADDED", "STATE"}};
   for (const format::Member& member : roster.members) {
     if (common.json)
       emit(describe_member(member));
     else
-      print(fmt::format("{:<24}{:<9}{:<13}{:<22}{}\n", shown(member.name), keys::role_name(member.role),
-                        slot_name(member.slot), render_local(member.added),
-                        member.revoked_from                         ? "removed"
-                        : member.id == opened->vault->keys().member ? "this one"
-                                                                    : ""));
+      rows.push_back({shown(member.name), std::string(keys::role_name(member.role)), std::string(slot_name(member.slot)), render_local(member.added),
+                      member.revoked_from                         ? "removed"
+                      : member.id == opened->vault->keys().member ? "this one"
+                                                                  : ""});
   }
   if (common.json)
     emit({{"type", "vault"},
@@ -75,7 +74,8 @@ int run_list(const Common& common) {
           {"fingerprint", fingerprint},
           {"epochs", roster.epochs.size()}});
   else
-    print(fmt::format("Vault {}, fingerprint {}.\n", hex(opened->vault->id()), fingerprint));
+    print(tasks::render_table(rows, {false, false, false, false, false}, terminal_columns(), {{0, 16}, {3, 16, true}, {3, 10, true}, {0, 8}}) +
+          fitted(fmt::format("Vault {}, fingerprint {}.\n", hex(opened->vault->id()), fingerprint)));
   return kDone;
 }
 
@@ -144,15 +144,18 @@ std::string loss_of(const format::Roster& roster, std::string_view name) {
   return "";
 }
 
+constexpr std::string_view kNotTakenBack =
+    "This does not take back what it read or copied before, nor keys it may have kept: what was stored so far stays readable with them.";
+
 int run_remove(const Common& common, const KeyFlags& flags) {
   auto opened = open_owner(common);
   if (!opened) return report_opening(common, opened.error());
-  if (const auto loss = loss_of(opened->vault->roster(), flags.name); !loss.empty() && !flags.yes) {
-    if (!confirm(fmt::format("{} is {}. Remove it?", shown(flags.name), loss))) {
-      return report(common,
-                    Error(ErrorKind::kCancelled, fmt::format("nothing was removed: {} is {}", shown(flags.name), loss)),
-                    "--yes does it without asking");
-    }
+  if (!flags.yes && keys::find_living(opened->vault->roster(), flags.name)) {
+    const auto loss = loss_of(opened->vault->roster(), flags.name);
+    const std::string is = loss.empty() ? "" : fmt::format("{} is {}", shown(flags.name), loss);
+    if (!common.json && !common.quiet) note(fitted(fmt::format("{} would open nothing new. {}\n", shown(flags.name), kNotTakenBack)));
+    if (!confirm(is.empty() ? fmt::format("Remove {}?", shown(flags.name)) : is + ". Remove it?"))
+      return report(common, Error(ErrorKind::kCancelled, "nothing was removed" + (is.empty() ? "" : ": " + is)), "--yes does it without asking");
   }
   auto removed = tasks::remove_member(*opened->vault, flags.name);
   if (!removed)
@@ -161,12 +164,8 @@ int run_remove(const Common& common, const KeyFlags& flags) {
   if (common.json) {
     emit(describe_member(*removed));
   } else if (!common.quiet) {
-    print(
-        fmt::format("{} can open nothing new, and what it commits from now on does not count.\n"
-                    "This does not take back what it read or copied before, nor keys it may have kept: what was stored "
-                    "so far stays readable with them.\n"
-                    "Next: coppice key rotate    so that new backups are sealed with a key that it never had\n",
-                    shown(removed->name)));
+    print(fitted(fmt::format("{} can open nothing new, and what it commits from now on does not count.\n{}\n", shown(removed->name), kNotTakenBack)));
+    print(fitted("Next: coppice key rotate    so that new backups are sealed with a key that it never had\n"));
   }
   return kDone;
 }
@@ -268,7 +267,7 @@ void add_key(Cli& cli) {
   }
 
   CLI::App* remove = add_command(*key, "remove", "Take a holder out of the roster", {"coppice key remove web1"});
-  remove->add_option("name", flags->name, "The holder's name")->required()->type_name("NAME");
+  remove->add_option("name", flags->name, "The holder's name")->required()->type_name("KEY");
   remove->add_flag("-y,--yes", flags->yes, "Do not ask, not even about the last owner or the last passphrase");
   add_common_options(cli, remove, Access::kVault);
   remove->callback([&cli, flags] { cli.action = [&cli, flags] { return run_remove(cli.common, *flags); }; });

@@ -1,8 +1,10 @@
 // coppice manual: the man page and the bash completion, written from the same definitions as --help. Hidden: the build calls it, and the
-// completion for the names of plans.
+// completion for names.
 #include <algorithm>
+#include <set>
 
 #include "cli.h"
+#include "keys/roster.h"
 
 namespace coppice::cli {
 
@@ -51,30 +53,21 @@ std::vector<const CLI::Option*> shared_options(const CLI::App& app) {
   return shared;
 }
 
-void manual_of(const CLI::App& app, const std::string& name, const std::vector<const CLI::Option*>& shared,
-               std::string& out) {
-  std::string synopsis = name;
-  for (const CLI::Option* option : app.get_options()) {
-    if (!option->get_positional()) continue;
-    const std::string more = option->get_expected_max() > 1 ? " ..." : "";
-    synopsis += option->get_required() ? fmt::format(" {}{}", option->get_type_name(), more)
-                                       : fmt::format(" [{}{}]", option->get_type_name(), more);
-  }
-  out += fmt::format(".SS coppice {}\n{}.\n", roff(synopsis), roff(app.get_description()));
+void manual_of(const CLI::App& app, const std::vector<const CLI::Option*>& shared, std::string& out) {
+  out += fmt::format(".SS {}\n{}.\n", roff(synopsis(app)), roff(app.get_description()));
   for (const CLI::Option* option : app.get_options()) {
     if (std::any_of(shared.begin(), shared.end(), [&](auto* one) { return same(*one, *option); })) continue;
     option_of(*option, out);
   }
   if (!app.get_footer().empty()) out += fmt::format(".PP\n.nf\n{}\n.fi\n", roff_lines(wrap_lines(app.get_footer(), kPageColumns)));
-  for (const CLI::App* command : visible_commands(app))
-    manual_of(*command, name + " " + command->get_name(), shared, out);
+  for (const CLI::App* command : visible_commands(app)) manual_of(*command, shared, out);
 }
 
 std::string manual(const CLI::App& app) {
   std::string out = ".TH COPPICE 1 \"\" \"coppice " COPPICE_VERSION
                     "\" \"User Commands\"\n"
                     ".SH NAME\ncoppice \\- encrypted, deduplicated, verified backups of Linux hosts\n"
-                    ".SH SYNOPSIS\n.B coppice\n.I COMMAND\n[options]\n.SH DESCRIPTION\n";
+                    ".SH SYNOPSIS\n.B coppice\n[OPTIONS]\n.I COMMAND\n.SH DESCRIPTION\n";
   out += roff(app.get_description()) + "\n.PP\n.nf\n" + roff_lines(wrap_lines(app.get_footer(), kPageColumns)) + "\n.fi\n";
   out +=
       ".PP\nA snapshot (SNAP) is named by the first digits of its id (four at least), by \\fBlatest\\fR, or by "
@@ -88,7 +81,7 @@ std::string manual(const CLI::App& app) {
       if ((option->get_group() == "Snapshots") == choosing) option_of(*option, out);
   }
   out += ".SH COMMANDS\n";
-  for (const CLI::App* command : visible_commands(app)) manual_of(*command, command->get_name(), shared, out);
+  for (const CLI::App* command : visible_commands(app)) manual_of(*command, shared, out);
   out +=
       ".SH EXIT STATUS\n.TP\n.B 0\ndone\n.TP\n.B 1\nfailed, or damage found\n.TP\n.B 2\nthe command was not "
       "understood\n"
@@ -107,25 +100,47 @@ std::string manual(const CLI::App& app) {
   return out;
 }
 
-// The names of the plans that there are, one a line: what the completion asks for.
-int print_plans(const Common& common) {
-  const auto plans = read_plans(common);
-  if (!plans) return report(common, plans.error());
-  for (const policy::Plan& plan : plans->configuration.plans) print(plan.name + "\n");
-  return kDone;
+// What the completion asks for: names of plans, keys, hosts or tags, one a line. Only such as a shell takes for plain words, since bash
+// expands what is offered, and others chose these names. Nothing is asked for; where there is no vault or no key, there are no names.
+Result<> print_names(const Common& common, std::string_view what) {
+  std::set<std::string> names;
+  if (what == "plans") {
+    const auto plans = TRY(read_plans(common));
+    for (const policy::Plan& plan : plans.configuration.plans) names.insert(plan.name);
+  } else {
+    tasks::AccessOptions access = common.access;
+    access.ask = false;
+    const auto opened = TRY(tasks::open_vault(access, tasks::process_environment(), is_root()));
+    if (what == "keys") {
+      for (const auto& member : opened.vault->roster().members)
+        if (keys::is_living(member)) names.insert(member.name);
+    } else if (opened.vault->keys().can_read()) {
+      const auto list = TRY(opened.vault->snapshots());
+      for (const auto& snapshot : list.snapshots) {
+        if (snapshot.body && what == "hosts") names.insert(snapshot.body->host);
+        if (snapshot.body && what == "tags") names.insert(snapshot.body->tags.begin(), snapshot.body->tags.end());
+      }
+    }
+  }
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@%+,/=-";
+  for (const std::string& name : names)
+    if (name.find_first_not_of(kPlain) == std::string::npos) print(name + "\n");
+  return {};
 }
 }  // namespace
 
 void add_manual(Cli& cli) {
-  CLI::App* command = cli.app.add_subcommand("manual", "Write the man page or the bash completion, or name the plans for it");
+  CLI::App* command = cli.app.add_subcommand("manual", "Write the man page or the bash completion, or names for it");
   command->group("");
   auto what = std::make_shared<std::string>("man");
-  command->add_option("what", *what)->transform(CLI::IsMember({"man", "bash", "plans"}));
-  add_config_option(cli, command);
+  command->add_option("what", *what)->transform(CLI::IsMember({"man", "bash", "plans", "keys", "hosts", "tags"}));
+  add_common_options(cli, command, Access::kVault);
   command->callback([&cli, what] {
     cli.action = [&cli, what] {
-      if (*what == "plans") return print_plans(cli.common);
-      print(*what == "man" ? manual(cli.app) : bash_completion(cli.app));
+      if (*what == "man" || *what == "bash")
+        print(*what == "man" ? manual(cli.app) : bash_completion(cli.app));
+      else if (const auto printed = print_names(cli.common, *what); !printed)
+        return report(cli.common, printed.error());
       return static_cast<int>(kDone);
     };
   });

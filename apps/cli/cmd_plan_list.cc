@@ -53,18 +53,6 @@ std::string result_of(const tasks::PlanStatus& status) {
   return name;
 }
 
-void print_table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i)
-      line += i + 1 == row.size() ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
-    print(line + "\n");
-  }
-}
-
 int run_plan_list(const Common& common) {
   const auto plans = read_plans(common);
   if (!plans) return report(common, plans.error());
@@ -87,7 +75,8 @@ int run_plan_list(const Common& common) {
     print(fmt::format("There is no plan in {}.\n", shown(plans->file)));
     return kDone;
   }
-  print_table(rows);
+  print(tasks::render_table(rows, std::vector<bool>(rows[0].size(), false), terminal_columns(),
+                            {{1, 16}, {4, 0}, {2, 12}, {3, 16, true}, {1, 8}, {2, 0}, {0, 16}, {6, 0}, {0, 8}}));
   return kDone;
 }
 }  // namespace

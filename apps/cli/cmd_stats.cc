@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "foundation/encoding.h"
 #include "foundation/time.h"
+#include "keys/key_file.h"
 #include "keys/roster.h"
 #include "tasks/snapshot_table.h"
 
@@ -95,11 +96,14 @@ void print_stats(const tasks::OpenedVault& opened, const vault::SnapshotList& li
   } else {
     line("snapshots", "none yet");
   }
-  if (totals.readable < list.snapshots.size()) {
+  if (totals.readable > 0 && totals.readable < list.snapshots.size()) {
     line("", fmt::format("{} of them cannot be read with this key and are not counted below",
                          tasks::render_count(list.snapshots.size() - totals.readable)));
   }
-  line("hold", fmt::format("{}, {}", tasks::render_count(totals.files, "file"), tasks::render_size(totals.logical)));
+  if (totals.readable == 0 && totals.newest)
+    line("hold", fmt::format("not known: a {}'s key cannot read them", keys::role_name(opened.vault->keys().role)));
+  else
+    line("hold", fmt::format("{}, {}", tasks::render_count(totals.files, "file"), tasks::render_size(totals.logical)));
   const double ratio = totals.stored > 0 ? static_cast<double>(totals.logical) / static_cast<double>(totals.stored) : 0;
   line("stored", tasks::render_size(totals.stored) + (ratio > 1 ? fmt::format(", {:.1f} times less", ratio) : ""));
   for (const Kind& kind : kinds) {
@@ -109,13 +113,13 @@ void print_stats(const tasks::OpenedVault& opened, const vault::SnapshotList& li
   const std::size_t epochs = opened.vault->roster().epochs.size();
   line("keys", fmt::format("{}, {}", tasks::render_count(totals.keys, "holder"), tasks::render_count(epochs, "data key")));
   if (totals.hosts.empty()) return;
-  std::vector<std::vector<std::string>> rows{{"HOST", "SNAPSHOTS", "OLDEST", "NEWEST", "ITS SIZE", "ADDED IN ALL"}};
+  std::vector<std::vector<std::string>> rows{{"HOST", "SNAPSHOTS", "OLDEST", "NEWEST", "NEWEST HOLDS", "ALL ADDED"}};
   for (const auto& [name, host] : totals.hosts) {
     rows.push_back({shown(name), tasks::render_count(host.snapshots), render_local(tasks::snapshot_time(*host.oldest)),
                     render_local(tasks::snapshot_time(*host.newest)), tasks::render_size(host.newest->body->bytes),
                     tasks::render_size(host.added_stored)});
   }
-  print("\n" + tasks::render_table(rows, {false, true, false, false, true, true}));
+  print("\n" + tasks::render_table(rows, {false, true, false, false, true, true}, terminal_columns(), {{0, 16}, {2, 16, true}, {3, 16, true}, {2, 0}, {3, 10, true}, {0, 8}}));
 }
 
 int run_stats(const Common& common) {
@@ -154,7 +158,8 @@ int run_stats(const Common& common) {
 
 void add_stats(Cli& cli) {
   CLI::App* command = add_command(cli.app, "stats", "Show what the vault holds, for which hosts, and what it costs",
-                                  {"coppice stats", "coppice stats --json | jq .stored_bytes"});
+                                  {"coppice stats", "coppice stats --json | jq .stored_bytes"},
+                                  {.remark = "For each host, NEWEST HOLDS is the size of its newest snapshot alone, and ALL ADDED what all its snapshots added to the vault."});
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli] { cli.action = [&cli] { return run_stats(cli.common); }; });
 }

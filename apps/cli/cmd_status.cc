@@ -66,7 +66,9 @@ void print_for_people(const std::vector<const policy::Plan*>& plans, const std::
     print(remarks);
     return;
   }
-  print(tasks::render_table(rows, {false, false, true, false, false}) + remarks);
+  // What is not good is told below; a time loses its zone.
+  print(tasks::render_table(rows, {false, false, true, false, false}, terminal_columns(), {{0, 24}, {4, 8, true}, {1, 16, true}, {3, 16, true}, {2, 0}, {0, 12}, {3, 0}}) +
+        fitted(remarks));
 }
 
 int run_status(const Common& common, const StatusOptions& options, const CLI::App* command) {

@@ -4,11 +4,14 @@
 namespace coppice::cli {
 
 namespace {
-// What the shell offers for a value, separated by blanks: @file, @dir, @plan (names of plans), or words with commas between them. Empty: nothing.
+// What the shell offers for a value, separated by blanks: @file, @dir, @plan, @key, @host, @tag (names, which `coppice manual` tells), or words with commas between them. Empty: nothing.
 std::string offered_for(const CLI::Option& option) {
   const std::string type = option.get_type_name();  // CLI11 adds the words of a closed set: ROLE:{owner,reader}
   if (const std::size_t open = type.find('{'); open != std::string::npos) return type.substr(open + 1, type.find('}') - open - 1);
-  if (option.get_positional() && option.get_name(true, false) == "plan") return "@plan";
+  const std::string name = option.get_positional() ? option.get_name(true, false) : option.get_lnames().empty() ? "" : option.get_lnames()[0];
+  if (option.get_positional() && name == "plan") return "@plan";
+  if (name == "signer" || (option.get_positional() && type == "KEY")) return "@key";
+  if (name == "host" || name == "tag") return "@" + name;
   if (type == "FILE" || type == "[FILE]" || type == "PATH") return "@file";
   if (type == "DIR") return "@dir";
   return type.starts_with("SNAP") ? "latest" : "";
@@ -46,7 +49,7 @@ _coppice_at() {  # sets what may follow the command "$1"; fails when there is no
   esac
 }
 _coppice() {
-  local cur=${COMP_WORDS[COMP_CWORD]} path=coppice help='' option='' config=() word i kind offers=''
+  local cur=${COMP_WORDS[COMP_CWORD]} path=coppice help='' option='' open=() word i kind offers=''
   local commands options values others
   _coppice_at "$path"
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -56,7 +59,7 @@ _coppice() {
       -*) option=; [[ $values == *" $word="* ]] && option=$word ;;
       *)
         if [[ -n $option ]]; then
-          [[ $option == --config ]] && config=(--config "$word")
+          [[ $option == --config || $option == --vault || $option == -V || $option == --key-file ]] && open+=("$option" "$word")
           option=
         elif [[ $i == 1 && $word == help ]]; then
           help=1
@@ -83,7 +86,7 @@ _coppice() {
     case $kind in
       @file) compopt -o filenames 2> /dev/null; mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur") ;;
       @dir) compopt -o filenames 2> /dev/null; mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$cur") ;;
-      @plan) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" manual plans "${config[@]}" 2> /dev/null)" -- "$cur") ;;
+      @*) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$(timeout 2 "${COMP_WORDS[0]}" manual "${kind#@}s" "${open[@]}" 2> /dev/null)" -- "$cur") ;;
       *) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "${kind//,/ }" -- "$cur") ;;
     esac
   done

@@ -66,6 +66,7 @@ class HelpFormatter : public CLI::Formatter {
   std::string make_subcommand(const CLI::App* command) const override {
     return entry(command->get_display_name(true), command->get_description());
   }
+  std::string make_usage(const CLI::App* app, std::string) const override { return wrap("Usage: " + synopsis(*app), 0, 7, help_columns()) + "\n"; }
   std::string make_group(std::string group, bool positional, std::vector<const CLI::Option*> options) const override {
     std::string out = "\n" + wrap(group + ":", 0, 2, help_columns()) + "\n";
     for (const CLI::Option* option : options) out += make_option(option, positional);
@@ -96,6 +97,23 @@ std::string wrap_lines(std::string_view text, std::size_t width) {
     at = end + 1;
   }
   return out;
+}
+
+std::string fitted(std::string_view text) {
+  const std::size_t columns = terminal_columns();
+  return columns == 0 ? std::string(text) : wrap_lines(text, std::max(columns, kWidthMin));
+}
+
+std::string synopsis(const CLI::App& command) {
+  std::string text = command.get_name();
+  for (const CLI::App* at = command.get_parent(); at; at = at->get_parent()) text = at->get_name() + " " + text;
+  text += " [OPTIONS]";
+  for (const CLI::Option* option : command.get_options()) {
+    if (!option->get_positional()) continue;
+    const std::string what = option->get_type_name() + (option->get_expected_max() > 1 ? " ..." : "");
+    text += option->get_required() ? " " + what : " [" + what + "]";
+  }
+  return text + (visible_commands(command).empty() ? "" : " COMMAND");
 }
 
 std::vector<const CLI::App*> visible_commands(const CLI::App& command) {

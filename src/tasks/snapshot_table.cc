@@ -53,50 +53,21 @@ Row row_of(const vault::Snapshot& snapshot, const std::function<std::string(std:
   return row;
 }
 
-// How wide each column may be; 0: left out.
-class Layout {
- public:
-  Layout(const std::vector<Row>& rows, std::size_t width) : width_(width) {
-    for (std::size_t c = 0; c < kColumns; ++c) widths_[c] = kHeads[c].size();
-    bool any_tags = false;
-    for (const Row& row : rows) {
-      for (std::size_t c = 0; c < kColumns; ++c) widths_[c] = std::max(widths_[c], columns_of(row.cells[c]));
-      any_tags = any_tags || !row.cells[kTags].empty();
-    }
-    if (!any_tags) widths_[kTags] = 0;
-    if (width_ == 0) return;
-    const std::size_t what = widths_[kWhat];
-    shrink(kWhat, 16);
-    shrink(kTags, 12);
-    shrink(kWhen, std::string_view("2026-11-22 08:00").size());
-    shrink(kId, 8);
-    shrink(kHost, 10);
-    if (excess() > 0) widths_[kTook] = 0;
-    shrink(kWhat, 8);
-    shrink(kTags, 8);
-    shrink(kHost, 6);
-    if (excess() < 0) widths_[kWhat] = std::min(what, widths_[kWhat] + static_cast<std::size_t>(-excess()));
-  }
+// What matters least gives way first.
+const std::vector<Squeeze> kSteps{{kWhat, 16}, {kTags, 12}, {kWhen, std::string_view("2026-11-22 08:00").size(), true}, {kId, 8, true}, {kHost, 10},
+                                  {kTook, 0}, {kWhat, 8}, {kTags, 8}, {kHost, 6}};
 
-  std::size_t operator[](std::size_t column) const { return widths_[column]; }
-
- private:
-  std::ptrdiff_t excess() const {
-    std::size_t total = 0;
-    for (const std::size_t width : widths_) total += width == 0 ? 0 : width + kGap;
-    return static_cast<std::ptrdiff_t>(total - kGap) - static_cast<std::ptrdiff_t>(width_);
+std::vector<std::size_t> layout(const std::vector<Row>& rows, std::size_t width) {
+  std::vector<std::size_t> widths;
+  for (const std::string_view head : kHeads) widths.push_back(head.size());
+  bool any_tags = false;
+  for (const Row& row : rows) {
+    for (std::size_t c = 0; c < kColumns; ++c) widths[c] = std::max(widths[c], columns_of(row.cells[c]));
+    any_tags = any_tags || !row.cells[kTags].empty();
   }
-  void shrink(Column column, std::size_t least) {
-    if (excess() <= 0 || widths_[column] <= least) return;
-    // A time is whole or without its seconds; an id of eight digits is as good as one of ten.
-    const bool at_once = column == kWhen || column == kId;
-    widths_[column] -=
-        at_once ? widths_[column] - least : std::min(widths_[column] - least, static_cast<std::size_t>(excess()));
-  }
-
-  std::size_t width_;
-  std::array<std::size_t, kColumns> widths_{};
-};
+  if (!any_tags) widths[kTags] = 0;
+  return fit_columns(std::move(widths), width, kSteps);
+}
 }  // namespace
 
 std::size_t columns_of(std::string_view text) {
@@ -153,22 +124,58 @@ std::string render_table(const std::vector<std::vector<std::string>>& rows, cons
   return table;
 }
 
+std::vector<std::size_t> fit_columns(std::vector<std::size_t> widths, std::size_t width, const std::vector<Squeeze>& steps) {
+  if (width == 0 || steps.empty()) return widths;
+  const auto excess = [&] {
+    std::size_t total = 0;
+    for (const std::size_t one : widths) total += one == 0 ? 0 : one + kGap;
+    return static_cast<std::ptrdiff_t>(total - kGap) - static_cast<std::ptrdiff_t>(width);
+  };
+  const std::size_t first = widths[steps[0].column];
+  for (const Squeeze& step : steps) {
+    std::size_t& column = widths[step.column];
+    if (excess() <= 0 || column <= step.least) continue;
+    column -= step.at_once || step.least == 0 ? column - step.least : std::min(column - step.least, static_cast<std::size_t>(excess()));
+  }
+  std::size_t& column = widths[steps[0].column];
+  if (column > 0 && excess() < 0) column = std::min(first, column + static_cast<std::size_t>(-excess()));
+  return widths;
+}
+
+std::string render_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right, std::size_t width,
+                         const std::vector<Squeeze>& steps) {
+  std::vector<std::size_t> widths(right.size());
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
+  widths = fit_columns(std::move(widths), width, steps);
+  std::vector<std::vector<std::string>> table(rows.size());
+  std::vector<bool> table_right;
+  for (std::size_t c = 0; c < widths.size(); ++c) {
+    if (widths[c] == 0) continue;
+    table_right.push_back(right[c]);
+    const bool plain = std::ranges::any_of(steps, [&](const Squeeze& step) { return step.column == c && step.at_once && step.least > 0; });
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      table[i].push_back(plain && i > 0 ? rows[i][c].substr(0, widths[c]) : shorten_back(rows[i][c], widths[c]));
+  }
+  return render_table(table, table_right);
+}
+
 std::string render_snapshots(const std::vector<const vault::Snapshot*>& snapshots, std::size_t width,
                              const std::function<std::string(std::string_view)>& shown) {
   std::vector<Row> rows;
   for (const auto* snapshot : snapshots) rows.push_back(row_of(*snapshot, shown));
-  const Layout layout(rows, width);
+  const std::vector<std::size_t> widths = layout(rows, width);
   std::vector<std::vector<std::string>> table(rows.size() + 1);
   std::vector<bool> right;
   for (std::size_t c = 0; c < kColumns; ++c) {
-    if (layout[c] == 0) continue;
+    if (widths[c] == 0) continue;
     table[0].emplace_back(kHeads[c]);
     right.push_back(c == kSize || c == kAdded || c == kTook);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const std::string& cell = rows[i].cells[c];
-      table[i + 1].push_back(c == kWhat               ? shorten_list(rows[i].sources, layout[c])
-                             : c == kId || c == kWhen ? cell.substr(0, layout[c])
-                                                      : shorten_back(cell, layout[c]));
+      table[i + 1].push_back(c == kWhat               ? shorten_list(rows[i].sources, widths[c])
+                             : c == kId || c == kWhen ? cell.substr(0, widths[c])
+                                                      : shorten_back(cell, widths[c]));
     }
   }
   return render_table(table, right);

@@ -55,6 +55,22 @@ for verb in run test due keep install uninstall; do offers "data database" "$wor
 offers "other" "$work/prefix/bin/coppice" status o
 offers "elsewhere" "$work/prefix/bin/coppice" plan run --config "$work/another.toml" ""
 offers "" "$work/prefix/bin/coppice" plan run --config "$work/nosuch.toml" da
+
+# Names that lie in the vault, where it opens without a question; nothing else, and nothing that a shell would run.
+new_vault --host-name this-host
+mkdir "$work/some"
+for tag in nightly night-two '$(touch${IFS}ran)'; do "$coppice" backup -q --host a-host --tag "$tag" "$work/some"; done
+"$coppice" key export -q --role writer --name web1 --out "$work/web1.key" --passphrase-file "$work/passphrase"
+installed=$work/prefix/bin/coppice
+offers "web1" "$installed" key remove w
+offers "this-host" "$installed" list --signer th
+offers "a-host" "$installed" forget --host ""
+offers "night-two nightly" "$installed" list --tag ""
+[ ! -e ran ] || die "a tag was run as a command"
+vault=$COPPICE_VAULT
+COPPICE_VAULT=$work/nowhere offers "owner this-host web1" "$installed" key remove --vault "$vault" ""
+COPPICE_VAULT=$work/nowhere offers "" "$installed" list --host ""
+COPPICE_CONFIG_DIR=$work/no-keys offers "" "$installed" list --host ""
 touch "two words"
 offers "two words" coppice check --key-file two
 
@@ -65,6 +81,8 @@ for word in $commands; do pages+=("$word"); done
 for word in list test run due keep install uninstall; do pages+=("plan $word"); done
 for word in list add export remove rotate test-sheet generate; do pages+=("key $word"); done
 for page in "${pages[@]}"; do
+  usage=$(COLUMNS=100 "$coppice" $page --help | sed -n '/^Usage: /,/^$/p' | tr -s ' \n' '  ' | sed 's/^Usage: //; s/ $//')
+  [ -z "$page" ] || grep -qxF -e ".SS ${usage//-/\\-}" "$work/prefix/share/man/man1/coppice.1" || die "the man page has another synopsis than '$usage'"
   for columns in 60 80 100; do
     COLUMNS=$columns "$coppice" $page --help > "$work/help.$columns"
     awk -v width=$columns 'length > width { exit 1 }' "$work/help.$columns" || die "'coppice $page --help' is wider than $columns"

@@ -64,7 +64,7 @@ lines 0 key key export --role writer --name web1 --out "$work/web1.key" --passph
 lines 0 snapshot list --key-file "$work/web1.key"
 lines 1 error restore latest --to "$work/no" --key-file "$work/web1.key"
 lines 0 rotation key rotate --passphrase-file "$work/passphrase"
-lines 0 key key remove web1 --passphrase-file "$work/passphrase"
+lines 0 key key remove web1 --yes --passphrase-file "$work/passphrase"
 lines 0 identity key generate --out "$work/identity"
 lines 0 test_sheet key test-sheet "$work/sheet"
 lines 0 summary forget "$first" --dry-run

@@ -63,6 +63,16 @@ TEST(SnapshotTable, SaysWhatIsNotAsUsual) {
   EXPECT_NE(render(snapshots, 200).find("(by another) (forgotten) (partial) (1 warning)"), std::string::npos);
 }
 
+TEST(SnapshotTable, AnyTableGivesWayInTheOrderThatItSays) {
+  const std::vector<std::vector<std::string>> rows{{"NAME", "AT", "SIZE"}, {"a-name-of-some-length", "2026-11-22 08:00:00", "12 MB"}};
+  const std::vector<Squeeze> steps{{0, 10}, {1, 10, true}, {2, 0}, {0, 4}};
+  const auto table = [&](std::size_t width) { return render_table(rows, {false, false, true}, width, steps); };
+  EXPECT_EQ(table(0), render_table(rows, {false, false, true}));
+  EXPECT_EQ(table(40), "NAME          AT                    SIZE\na-name-of...  2026-11-22 08:00:00  12 MB\n");
+  EXPECT_EQ(table(32), "NAME           AT           SIZE\na-name-of-...  2026-11-22  12 MB\n");   // what a time gave too much comes back
+  EXPECT_EQ(table(20), "NAME      AT\na-nam...  2026-11-22\n");
+}
+
 TEST(SnapshotTable, CutsBetweenCharacters) {
   EXPECT_EQ(columns_of("müde"), 4u);
   EXPECT_EQ(shorten_front("/müde/fünf", 7), "...fünf");

@@ -21,6 +21,18 @@ std::string shorten_list(const std::vector<std::string>& parts, std::size_t widt
 // Columns as wide as their widest cell, two blanks between them; numbers to the right. Each row ends in a line end.
 std::string render_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
 
+// How a table becomes narrower: this column by as much as it takes, down to `least` columns of the terminal (0: it goes). `at_once`: to `least`
+// or not at all, and cut without a mark, as a time loses its seconds.
+struct Squeeze {
+  std::size_t column, least;
+  bool at_once = false;
+};
+// The widths of columns (0: left out) after as many of the steps as it takes to fit into `width` (0: it is wide enough); the first step's column gets back what is left.
+std::vector<std::size_t> fit_columns(std::vector<std::size_t> widths, std::size_t width, const std::vector<Squeeze>& steps);
+// As above, within `width`; what is too long ends in "...".
+std::string render_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right, std::size_t width,
+                         const std::vector<Squeeze>& steps);
+
 // ID, WHEN, HOST, WHAT, SIZE, ADDED, TOOK, TAGS of snapshots that have a body. `width` 0: as wide as it gets, nothing cut.
 // Else what matters least gives way first: long lists of sources and tags, seconds, digits of the id (eight stay), TOOK.
 // `shown` makes a name fit to be shown.
