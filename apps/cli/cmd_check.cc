@@ -16,6 +16,11 @@ void print_finding(const maintenance::Finding& finding, bool all) {
   const bool damage = finding.severity == maintenance::Severity::kDamage;
   print(fmt::format("{} {}{}: {}\n", damage ? "DAMAGE" : "note  ", finding.object,
                     finding.block ? fmt::format(" block {}", *finding.block) : "", finding.what));
+  if (!finding.host.empty() || !finding.signer.empty()) {
+    print(fmt::format("         stored by {}\n", finding.host.empty()              ? "the key " + shown(finding.signer)
+                                                : finding.host == finding.signer ? shown(finding.host)
+                                                                                 : shown(finding.host) + " with the key " + shown(finding.signer)));
+  }
   if (finding.snapshots_total > 0)
     print(fmt::format("         needed by {}\n", tasks::render_count(finding.snapshots_total, "snapshot")));
   for (const auto& file : finding.files) print(fmt::format("         {}\n", shown(file)));
@@ -32,6 +37,8 @@ Json describe_finding(const maintenance::Finding& finding) {
             {"kind", error_kind_name(finding.kind)},
             {"message", finding.what}};
   if (finding.block) json["block"] = *finding.block;
+  if (!finding.host.empty()) put_path(json, "host", finding.host);
+  if (!finding.signer.empty()) json["signer"] = finding.signer;
   json["snapshots"] = Json::array();
   for (const auto& session : finding.snapshots)
     json["snapshots"].push_back(fmt::format("{}.{}", session.generation, session.slot));
@@ -94,7 +101,7 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
           {"noted", report->packs_damaged && !report->not_remembered}});
   } else {
     if (!common.quiet)
-      for (const auto& sentence : report->not_checked) print(fmt::format("not checked: {}\n", sentence));
+      for (const auto& sentence : report->not_checked) print(fitted(fmt::format("not checked: {}\n", sentence)));
     std::string extent = fmt::format("{}, {} ({}), {}", tasks::render_count(report->snapshots, "snapshot"),
                                      tasks::render_count(report->packs, "pack"),
                                      tasks::render_size(report->pack_bytes), tasks::render_count(report->tree_pages, "tree page"));
@@ -102,15 +109,15 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
       extent += fmt::format("; {} read and {}", tasks::render_size(report->bytes_read),
                             opened->vault->keys().can_read() ? "opened" : "compared with their checksums");
     }
-    print(report->damaged() ? fmt::format("DAMAGED: {}. {}\n", tasks::render_count(report->damage_total, "finding"), extent)
-                            : fmt::format("no damage found: {}\n", extent));
+    print(fitted(report->damaged() ? fmt::format("DAMAGED: {}. {}\n", tasks::render_count(report->damage_total, "finding"), extent)
+                                   : fmt::format("no damage found: {}\n", extent)));
     if (report->packs_damaged) {
-      print(report->not_remembered
+      print(fitted(report->not_remembered
                 ? fmt::format("This could not be noted for the next backup: {}. Until a damaged pack is moved out of the vault, new snapshots go on to rely on it.\n",
                               report->not_remembered->message())
-                : "This host's next backup stores anew what its sources still have of a damaged pack, and its new snapshots are whole. Other hosts go on to rely\n"
-                  "on theirs until a check runs there too, or the pack is moved out of the vault.\n");
-      print("Older snapshots lack those files for good: take what else you want of them, then forget them.\n");
+                : "This host's next backup stores anew what its sources still have of a damaged pack, and its new snapshots are whole. Other hosts go on to rely "
+                  "on theirs until a check runs there too, or the pack is moved out of the vault.\n"));
+      print(fitted("Older snapshots lack those files for good: take what else you want of them, then forget them.\n"));
     }
   }
   return report->damaged() ? kFailed : kDone;

@@ -104,7 +104,7 @@ Result<CheckReport> check_vault(const vault::Vault& vault, const CheckOptions& o
   run.findings.move_into(run.report, [&](format::SessionId session) {
     const SnapshotNote* note = find_note(run, session);
     return note && note->forgotten;
-  });
+  }, [&](format::SessionId session, Finding& finding) { name_writer(run, session, finding); });
   run.report.packs_damaged &= run.report.damaged();
   return std::move(run.report);
 }

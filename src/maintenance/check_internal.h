@@ -110,6 +110,8 @@ inline std::uint64_t random_seed(const CheckRun& run) {
 Result<> check_control(CheckRun& run);
 // Every commit and forget, lineages, claims, index runs. Fills run.snapshots, claims, runs.
 Result<> check_snapshots(CheckRun& run);
+// The host and the key of a session, as far as its commit and its claim say.
+void name_writer(const CheckRun& run, format::SessionId session, Finding& finding);
 // Null when no such commit was verified.
 const SnapshotNote* find_note(const CheckRun& run, format::SessionId session);
 // The packs of one part: there, as long as the commits say, with the directory that the commits say. Fills `table`.

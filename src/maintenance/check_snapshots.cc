@@ -156,17 +156,23 @@ Result<> check_lineages(CheckRun& run, Runs& runs) {
 
 // ---- claims ----
 
+// Who signed it.
+Result<format::MemberId> read_claim(const CheckRun& run, SessionId session) {
+  const Bytes bytes = TRY(run.vault.store().get(format::slot_object(session), format::kControlObjectBytesMax));
+  const keys::Signed opened =
+      TRY(keys::verify_envelope(format::kClaimMagic, bytes, run.vault.keys().anchor(), run.vault.roster(), session));
+  const format::Claim claim = TRY(format::decode_claim(opened.body));
+  if (claim.session != session)
+    return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}", format::slot_object(claim.session)));
+  return opened.signer;
+}
+
 void check_claim(CheckRun& run, SessionId session) {
   const std::string object = format::slot_object(session);
   const auto verify = [&]() -> Result<> {
-    const Bytes bytes = TRY(run.vault.store().get(object, format::kControlObjectBytesMax));
-    const keys::Signed opened =
-        TRY(keys::verify_envelope(format::kClaimMagic, bytes, run.vault.keys().anchor(), run.vault.roster(), session));
-    const format::Claim claim = TRY(format::decode_claim(opened.body));
-    if (claim.session != session)
-      return fail(ErrorKind::kUnauthentic, fmt::format("it is a copy of {}", format::slot_object(claim.session)));
+    const format::MemberId signer = TRY(read_claim(run, session));
     const SnapshotNote* note = find_note(run, session);
-    if (note && note->signer != opened.signer)
+    if (note && note->signer != signer)
       return fail(ErrorKind::kUnauthentic, fmt::format("{} was signed by another member than claimed the session",
                                                        format::snapshot_object(session)));
     return {};
@@ -239,6 +245,15 @@ bool check_run(CheckRun& run, const format::RunRecord& record, bool superseded) 
 const SnapshotNote* find_note(const CheckRun& run, SessionId session) {
   const auto it = std::ranges::lower_bound(run.snapshots, session, {}, &SnapshotNote::session);
   return it != run.snapshots.end() && it->session == session ? &*it : nullptr;
+}
+
+void name_writer(const CheckRun& run, SessionId session, Finding& finding) {
+  const SnapshotNote* note = find_note(run, session);
+  const auto signer = note ? Result<format::MemberId>(note->signer) : read_claim(run, session);   // of a run that was interrupted there is no commit
+  if (!signer) return;
+  if (const format::Member* member = keys::find_member(run.vault.roster(), *signer)) finding.signer = member->name;
+  if (!note) return;
+  if (const auto snapshot = run.vault.snapshot(session); snapshot && snapshot->body) finding.host = snapshot->body->host;
 }
 
 Result<> check_snapshots(CheckRun& run) {

@@ -64,7 +64,7 @@ std::optional<Findings::Id> Findings::add_pack(const format::PackName& pack, con
   if (id) {
     MutexLock lock(mutex_);
     bad_packs_.emplace(pack, *id);
-    records_[*id].of_pack = true;
+    records_[*id].pack_of = pack.session;
   }
   return id;
 }
@@ -76,7 +76,7 @@ std::optional<Findings::Id> Findings::add_block(const format::Birth& birth, cons
   if (id) {
     MutexLock lock(mutex_);
     bad_blocks_.emplace(birth, *id);
-    records_[*id].of_pack = true;
+    records_[*id].pack_of = birth.pack.session;
   }
   return id;
 }
@@ -128,13 +128,15 @@ Result<> Findings::status() const {
   return {};
 }
 
-void Findings::move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten) {
+void Findings::move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten,
+                         const std::function<void(format::SessionId, Finding&)>& name_writer) {
   MutexLock lock(mutex_);
   report.damage_total = damage_;
   report.information_total = information_;
   for (Record& record : records_) {
     Finding& finding = record.finding;
-    if (record.of_pack && !record.snapshots.empty() && record.snapshots.size() < kFindingSnapshotsMax &&
+    if (record.pack_of) name_writer(*record.pack_of, finding);
+    if (record.pack_of && !record.snapshots.empty() && record.snapshots.size() < kFindingSnapshotsMax &&
         std::ranges::all_of(record.snapshots, is_forgotten)) {
       finding.severity = Severity::kInformation;
       finding.what += "; only forgotten snapshots need it";

@@ -42,13 +42,14 @@ class Findings {
 
   // An error once the store has failed so often that the rest of the check would say nothing but that.
   Result<> status() const;
-  // What only forgotten snapshots need of the packs is no damage to anybody.
-  void move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten);
+  // What only forgotten snapshots need of the packs is no damage to anybody. `name_writer` says who stored a pack in that session.
+  void move_into(CheckReport& report, const std::function<bool(format::SessionId)>& is_forgotten,
+                 const std::function<void(format::SessionId, Finding&)>& name_writer);
 
  private:
   struct Record {
     Finding finding;
-    bool of_pack = false;
+    std::optional<format::SessionId> pack_of;
     std::set<format::SessionId> snapshots;
     std::set<std::string, std::less<>> files;
   };

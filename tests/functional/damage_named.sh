@@ -17,6 +17,7 @@ print(len(paths), found[0]["files_left_out"])' "$work/out"; }
 named() { grep -c "^         $work/files/d/file-[0-9]*$" "$work/out"; }
 
 status 1 "$coppice" check
+says "^         stored by "
 [ "$(named)" = 100 ] || die "$(named) files are named"
 says "^         and up to [0-9]* more: --all names them$"
 status 1 "$coppice" check --all

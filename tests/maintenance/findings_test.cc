@@ -15,7 +15,7 @@ Finding finding_of(std::uint64_t path_bytes, int paths, int versions = 1) {
   for (int version = 0; version < versions; ++version)
     for (int i = 0; i < paths; ++i) findings.touch_file(*id, fmt::format("/data/file-{:04}", i));
   CheckReport report;
-  findings.move_into(report, [](format::SessionId) { return false; });
+  findings.move_into(report, [](format::SessionId) { return false; }, [](format::SessionId, Finding&) {});
   return report.findings.at(0);
 }
 
@@ -52,11 +52,13 @@ TEST(Findings, WhatOnlyForgottenSnapshotsNeedIsNoDamage) {
   for (const auto id : {old, both, list}) findings.touch_snapshot(*id, {0, 1});
   findings.touch_snapshot(*both, {0, 2});
   CheckReport report;
-  findings.move_into(report, [](format::SessionId session) { return session.slot == 1; });
+  findings.move_into(report, [](format::SessionId session) { return session.slot == 1; },
+                     [](format::SessionId session, Finding& finding) { finding.signer = fmt::format("key {}", session.slot); });
   EXPECT_EQ(report.damage_total, 3u);
   EXPECT_EQ(report.information_total, 1u);
   EXPECT_EQ(report.findings.back().object, format::pack_object(pack(1)));
   EXPECT_EQ(report.findings.back().severity, Severity::kInformation);
+  EXPECT_EQ(report.findings.back().signer, "key 1");
   EXPECT_TRUE(nobody.has_value());
 }
 

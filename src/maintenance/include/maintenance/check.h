@@ -59,6 +59,7 @@ struct Finding {
   std::optional<std::uint32_t> block;  // its number in the pack, when one block is meant
   ErrorKind kind = ErrorKind::kCorrupt;
   std::string what;
+  std::string host, signer;            // of the session that stored the pack: the host where our key reads its snapshot, the key where the roster has it
   std::vector<format::SessionId> snapshots;  // that need it: ascending, the first kFindingDetailsMax
   std::uint64_t snapshots_total = 0;         // counted up to kFindingSnapshotsMax
   // Paths (raw bytes) that cannot be restored whole, each once: the first kFindingDetailsMax, and more where path_bytes has room; a
