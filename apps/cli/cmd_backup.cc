@@ -14,7 +14,10 @@ namespace coppice::cli {
 namespace {
 constexpr std::string_view kBackupStops =
     "\ncoppice: stopping. What was stored so far is kept, and the same command goes on from there. Again to stop at "
-    "once.\n";
+    "once.\n",
+                           kLimitedBackupStops =
+    "\ncoppice: stopping. What is in memory is stored first, now without --limit-rate, and kept; the same command goes on\n"
+    "from there. Again to stop at once.\n";
 
 struct BackupFlags {
   capture::BackupOptions backup;
@@ -44,7 +47,7 @@ void print_summary(const Common& common, const capture::BackupReport& report, st
   if (const std::string left_out = tasks::render_left_out(report); !left_out.empty() && !common.quiet)
     print(fmt::format("left out: {}\n", left_out));
   if (report.adopted > 0 && !common.quiet)
-    print(fmt::format("went on from an interrupted run: {} were stored by it\n", tasks::render_size(report.adopted)));
+    print(fmt::format("went on from an interrupted run: {} of what was added were stored by it\n", tasks::render_size(report.adopted)));
   print(tasks::render_backup(report) + "\n");
 }
 
@@ -112,7 +115,7 @@ int run_backup_command(const Common& common, BackupFlags& flags, const CLI::App*
   capture::BackupProgress progress;
   CancelToken cancel;
   const auto run = [&] {
-    const tasks::InterruptGuard interrupts(cancel, kBackupStops);
+    const tasks::InterruptGuard interrupts(cancel, options.writer.rate_limit > 0 ? kLimitedBackupStops : kBackupStops);
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet),
                                          [&] { return tasks::sample_of(progress); });
     return capture::run_backup(*opened->vault, options, progress, cancel);

@@ -57,7 +57,8 @@ int run_list(const Common& common, const ListOptions& options) {
 void add_list(Cli& cli) {
   CLI::App* command =
       add_command(cli.app, "list", "List snapshots, newest last",
-                  {"coppice list", "coppice list --host web1 --tag nightly", "coppice list --last 5 --json"});
+                  {"coppice list", "coppice list --host web1 --tag nightly", "coppice list --last 5 --json"},
+                  {.remark = "ADDED is what the snapshot added to the vault, by interrupted runs that it went on from too; TOOK is how long the run took that made it."});
   auto options = std::make_shared<ListOptions>();
   add_filter_options(command, options->filter);
   command->add_option("--last", options->last, "Only the newest N")

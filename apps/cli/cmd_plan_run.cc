@@ -10,8 +10,8 @@
 namespace coppice::cli {
 
 namespace {
-constexpr std::string_view kRunStops = "\ncoppice: stopping. What was stored so far is kept. Again to stop at once.\n",
-                           kRunStopsAfterHooks = "\ncoppice: stopping. What was stored so far is kept; the after-hooks still run. "
+constexpr std::string_view kRunStops = "\ncoppice: stopping. What is in memory is stored first, at full speed, and kept. Again to stop at once.\n",
+                           kRunStopsAfterHooks = "\ncoppice: stopping. What is in memory is stored first, at full speed, and kept; the after-hooks still run. "
                                                  "Again to stop at once.\n";
 
 // As it happens: everything as JSON; for people notices only, their warnings come when the run is over.

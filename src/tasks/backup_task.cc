@@ -78,7 +78,7 @@ std::string render_backup(const capture::BackupReport& report) {
     return fmt::format("dry run: {}; up to {} to read and store, nothing was stored ({})", what,
                        render_size(report.bytes_read), took);
   }
-  std::string line = fmt::format("snapshot {}: {}, added {} in {}", report.snapshot.short_id(), what, render_size(report.added_stored), took);
+  std::string line = fmt::format("snapshot {}: {}, added {} in {}", report.snapshot.short_id(), what, render_size(report.added_stored + report.adopted), took);
   if (!report.lacking.empty())
     line += fmt::format("; PARTIAL: {} could not be read",
                         report.lacking.size() == 1 ? render_printable(report.lacking.front()) : render_count(report.lacking.size(), "source"));

@@ -358,6 +358,7 @@ Result<> Writer::suspend() { return state_->flush(); }
 
 Result<Snapshot> Writer::commit(format::SnapshotBody body) {
   WriterState& s = *state_;
+  const std::uint64_t began = s.vault.clock().monotonic_ns();
   TRY(s.flush());
   TRY(s.go_on());
   TRY(s.index.flush(s.session));
@@ -369,6 +370,7 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
     leaves.push_back(TRY(within(packs::put_list_page(s.vault.store(), leaf), "storing the reference list")));
   const format::Digest root = TRY(within(packs::put_list_page(s.vault.store(), format::encode_reference_root(leaves)), "storing the reference list"));
 
+  body.duration_ms += (s.vault.clock().monotonic_ns() - began) / 1'000'000;   // with a rate, most of a run may be spent here
   body.added_plain = s.stats.bytes_new;
   body.added_stored = s.stats.bytes_stored + s.stats.bytes_adopted;
   TRY(within(format::check_snapshot_body(body), "recording the snapshot"));

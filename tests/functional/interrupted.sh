@@ -27,9 +27,12 @@ stop INT
 [ "$ended" = 1 ] || { cat "$work/err" >&2; die "interrupted, it ended with $ended"; }
 says "what was stored (.* MB) is kept"
 says "same command"
+says "now without --limit-rate"
 [ "$("$coppice" list --json | wc -l)" = 0 ] || die "an interrupted backup left a snapshot"
 status 0 "$coppice" backup "$work/files"
 says "went on"
+added=$(sed -n 's/.*, added \(.*\) in .*/\1/p' "$work/out")
+[ -n "$added" ] && "$coppice" list > "$work/out" && says " $added "   # both count what the interrupted run stored
 stored=$(du -sb "$work/vault/packs" | cut -f1)
 [ "$stored" -lt 75000000 ] || die "60 MB were stored as $stored bytes: something was stored twice"
 
@@ -41,3 +44,9 @@ status 0 "$coppice" backup "$work/files"
 status 0 "$coppice" check --read-data
 status 0 "$coppice" restore "latest:$work/files" --to "$work/back"
 same "$work/files" "$work/back"
+
+# How long a run took is with the time that a rate makes it wait at its end.
+head -c 8000000 /dev/urandom > "$work/small"
+status 0 "$coppice" backup --limit-rate 4M "$work/small"
+took=$("$coppice" list --json --last 1 | sed -n 's/.*"duration_ms":\([0-9]*\).*/\1/p')
+[ "$took" -ge 1000 ] || die "8 MB at 4 MB/s took $took ms"
