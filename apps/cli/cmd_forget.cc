@@ -47,8 +47,9 @@ void tell_of_plans(const Common& common, const vault::SnapshotList& list, const 
     if (count > kNamed) names += ", ...";
     if (count == 0) continue;
     const std::string what = fmt::format("the keep rules of plan {} would keep {} of these: {}", plan.name, tasks::render_count(count), names);
-    if (common.json) emit({{"type", "notice"}, {"message", what}});
-    note(fmt::format("coppice: {}\n", what));
+    const std::string next = fmt::format("'coppice plan keep {} --dry-run' says what the plan's own rules keep, and each of its runs applies them", plan.name);
+    if (common.json) emit({{"type", "notice"}, {"message", what}, {"next_step", next}});
+    note(fmt::format("coppice: {}\n  {}\n", what, next));
   }
 }
 

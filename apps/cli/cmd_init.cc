@@ -29,14 +29,6 @@ Result<crypto::SecretBytes> new_passphrase(const Common& common) {
 }
 
 int run_init(const Common& common, const InitOptions& options, const CLI::App* command) {
-  if (options.recovery_file.empty() && !stdout_is_terminal()) {
-    return usage(command,
-                 "the recovery sheet opens everything, so it is not written into a pipe or a redirected file; "
-                 "run this on a terminal, or say --recovery-file FILE");
-  }
-  if (options.recovery_file.empty() && common.json) {
-    return usage(command, "with --json the recovery sheet needs a file: --recovery-file FILE");
-  }
   const auto environment = tasks::process_environment();
   auto places = tasks::find_places(environment, is_root());
   if (!places) return report(common, places.error());
@@ -52,6 +44,14 @@ int run_init(const Common& common, const InitOptions& options, const CLI::App* c
                                                          : "");
   };
   if (auto place = tasks::check_place_for_vault(*location); !place) return told_of_place(place.error());   // before anything is asked
+  if (options.recovery_file.empty() && !stdout_is_terminal()) {
+    return usage(command,
+                 "the recovery sheet opens everything, so it is not written into a pipe or a redirected file; "
+                 "run this on a terminal, or say --recovery-file FILE");
+  }
+  if (options.recovery_file.empty() && common.json) {
+    return usage(command, "with --json the recovery sheet needs a file: --recovery-file FILE");
+  }
   auto passphrase = new_passphrase(common);
   if (!passphrase)
     return report(common, passphrase.error(), "give it in a file with --passphrase-file, or run this on a terminal");

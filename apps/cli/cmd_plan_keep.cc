@@ -1,6 +1,7 @@
 // coppice plan keep: what a plan's keep rules say of its snapshots, and doing it by hand.
 #include "capture/backup.h"
 #include "cli.h"
+#include "keys/key_file.h"
 #include "platform/clock.h"
 
 namespace coppice::cli {
@@ -24,6 +25,11 @@ int run_plan_keep(const Common& asked, const KeepOptions& options) {
   }
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
+  if (!opened->vault->keys().can_read()) {
+    return report(common, Error(ErrorKind::kDenied, fmt::format("keep rules look into snapshots, and the key at hand is a {}'s: it can neither read nor forget any",
+                                                                keys::role_name(opened->vault->keys().role))),
+                  "a reader's or the owner's does both: --key-file, --passphrase-file or --recovery-sheet, or run it on a host that has one");
+  }
   const auto list = opened->vault->snapshots();
   if (!list) return report(common, list.error());
   std::string host = options.host.empty() ? plan.host : options.host;

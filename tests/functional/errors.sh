@@ -7,6 +7,8 @@ status 1 "$coppice" init --passphrase-file "$work/passphrase" --recovery-file "$
 # The place is looked at before a passphrase is asked for.
 status 1 "$coppice" init --recovery-file "$work/sheet2"
 says "there is a vault at .* already"
+status 1 "$coppice" init --passphrase-file "$work/passphrase"   # in a pipe, where no sheet would be shown
+says "there is a vault at .* already"
 status 1 "$coppice" init --vault "$work/missing/above" --recovery-file "$work/sheet2"
 says "make the directory above it first"
 status 2 "$coppice" backup

@@ -17,6 +17,11 @@ for line in "Package: coppice" "Section: admin" "Depends: .*libsodium"; do grep 
 dpkg-deb -e "$deb" "$work/scripts"
 grep -qx /etc/coppice/coppice.toml "$work/scripts/conffiles" || die "the configuration is no conffile"
 sh -n "$work/scripts/prerm"
+mkdir -p "$work/etc/keys"
+sed "s,/etc/coppice,$work/etc,g; s,/var/lib/coppice,$work/lib,g" "$work/scripts/postrm" > "$work/purge"
+sh "$work/purge" purge > "$work/out"
+says "left on purpose: $work/etc/keys"
+[ -z "$(sh "$work/purge" remove)" ] || die "a removal that keeps the configuration speaks of keys"
 dpkg-deb -x "$deb" "$work/tree"
 
 [ -n "${COPPICE_SOAK:-}" ] && [ "$(id -u)" = 0 ] && command -v debootstrap > /dev/null || exit 0
@@ -36,3 +41,6 @@ inside coppice restore --vault /srv/vault latest --to /back
 diff -r --no-dereference "$root/etc" "$root/back/etc" || die "what came back is not what went in"
 inside apt-get remove -y -qq coppice > "$work/out" 2>&1 || { tail "$work/out"; die "it does not go"; }
 [ ! -e "$root/usr/bin/coppice" ] || die "the program is there still"
+inside dpkg -P coppice > "$work/out" 2>&1 || { tail "$work/out"; die "it cannot be purged"; }
+says "left on purpose: /etc/coppice/keys"
+[ -n "$(ls "$root/etc/coppice/keys")" ] || die "a purge took the key away"

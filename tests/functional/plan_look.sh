@@ -66,6 +66,9 @@ rm "$work/log"
 configure 'keep = { last = 3 }'
 status 0 plan test --key-file "$work/writer.key"
 says "ok    data: keep rules: not applied by this host, whose key is a writer's"
+status 1 plan keep data --dry-run --key-file "$work/writer.key"
+says "a writer's: it can neither read nor forget"
+! grep -e "--host" "$work/err" || die "an option is named that does not help"
 
 printf 'vault = "%s"\n[plan.second]\nsources = ["%s"]\nlog = "/proc/coppice/second.log"\n' "$COPPICE_VAULT" "$work/data" > "$work/second.toml"
 status 1 plan test --config "$work/second.toml"

@@ -165,6 +165,7 @@ PY
 configure 'keep = { last = 2 }'
 status 0 "$coppice" forget --keep-last 1 --dry-run
 says "^coppice: the keep rules of plan data would keep 1 of these: [0-9a-f]\{12\}$"
+says "^  'coppice plan keep data --dry-run' says"
 status 0 "$coppice" forget --tag plan:data --dry-run
 says "^coppice: the keep rules of plan data would keep 2 of these: [0-9a-f]\{12\}, [0-9a-f]\{12\}$"
 status 0 "$coppice" forget --tag plan:data --dry-run --json
