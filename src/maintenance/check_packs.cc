@@ -6,6 +6,7 @@
 #include <span>
 
 #include "check_internal.h"
+#include "crypto/hash.h"
 #include "packs/directory.h"
 #include "packs/lists.h"
 
