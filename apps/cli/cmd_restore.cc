@@ -6,6 +6,7 @@
 #include "foundation/encoding.h"
 #include "policy/patterns.h"
 #include "restore/restore.h"
+#include "tasks/backup_task.h"
 #include "tasks/interrupt.h"
 
 namespace coppice::cli {
@@ -101,7 +102,9 @@ std::string what_next(const Error& error, const RestoreFlags& flags, const resto
   const std::uint64_t files = progress.files, total = progress.files_total;
   std::string next = progress.totals_known ? fmt::format("{} of {}", tasks::render_count(files), tasks::render_count(total, "file"))
                                            : tasks::render_count(files, "file");
-  next += " came back so far; what is restored stays. Make room there and run the same command again: it goes on";
+  next += " came back so far; what is restored stays. ";
+  if (tasks::is_of_descriptors(error)) return next + "Allow more open files (ulimit -n) and run the same command again: it goes on";
+  next += "Make room there and run the same command again: it goes on";
   if (!flags.in_place) next += ". Or restore with another --to";
   return next;
 }

@@ -3,10 +3,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <exception>
 #include <optional>
+#include <system_error>
 
 #include "cli.h"
 #include "crypto/secret.h"
@@ -14,6 +18,25 @@
 
 namespace coppice::cli {
 namespace {
+
+// What nobody caught: as a rule the system gives no more threads or memory. No core dump; the vault is as after a kill.
+[[noreturn]] void give_up() {
+  const char* what = "an unexpected error";
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::system_error& error) {
+    what = error.code() == std::errc::resource_unavailable_try_again ? "no further thread can be started: a limit of processes (ulimit -u, pids.max) is reached"
+                                                                      : error.what();
+    note(fmt::format("coppice: {}\n", what));
+    _exit(kFailed);
+  } catch (const std::exception& error) {
+    note(fmt::format("coppice: {}\n", error.what()));
+    _exit(kFailed);
+  } catch (...) {
+  }
+  note(fmt::format("coppice: {}\n", what));
+  std::abort();
+}
 
 void harden_process() {
   // Keys are in this memory: no core dump, no reading by other processes of the same user.
@@ -29,6 +52,9 @@ void harden_process() {
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
   mallopt(M_TOP_PAD, 4 << 20);
   crypto::initialise();
+  // A limit on the size of files is an error of the write like any other, with a message.
+  signal(SIGXFSZ, SIG_IGN);
+  std::set_terminate(give_up);
 }
 
 // The command that was asked for, as deep as it was named.

@@ -98,6 +98,7 @@ Result<std::optional<Taking>> FileTaker::take_small(int dir_fd, const ScanItem& 
   }
   if (!file) {
     group_.resize(at);
+    if (file.error().kind() == ErrorKind::kExhausted) return std::unexpected(std::move(file).error());
     if (const std::optional<Taking> why = lost(file.error())) return why;
     describe(item.status, -1, dir_fd, item.name, entry, problems);
     entry.size = 0;
@@ -190,6 +191,7 @@ Result<Taking> FileTaker::take_large(int dir_fd, const ScanItem& item, format::E
   };
   Result<FileReader> reader = FileReader::open(dir_fd, item.name.c_str(), item.status, item.fetched ? Residence::kFetched : Residence::kAsFound);
   if (!reader) {
+    if (reader.error().kind() == ErrorKind::kExhausted) return std::unexpected(std::move(reader).error());
     if (const std::optional<Taking> why = lost(reader.error())) return *why;
     give_up(reader.error());
     return Taking::kTaken;

@@ -145,12 +145,18 @@ Taking Sequencer::describe(Frame& frame, const ScanItem& item, int fd, format::E
   return Taking::kTaken;
 }
 
+// Descriptors or memory are ours to lack: a snapshot that lacks files for it would blame the source.
+void Sequencer::note_exhausted(const Error& error) {
+  if (error.kind() == ErrorKind::kExhausted && !exhausted_) exhausted_ = error;
+}
+
 Taking Sequencer::take_directory(Frame& frame, ScanItem& item, Taken& taken, std::vector<std::string>& problems) {
   taken.child = item.child;
   taken.scan = item.child ? scanner_->take(item.child, frame.scan->fd) : nullptr;
   bool unreadable = false;
   if (taken.scan && taken.scan->error) {
     const Error& error = *taken.scan->error;
+    note_exhausted(error);
     if (error.kind() == ErrorKind::kNotFound) return Taking::kGone;
     if (error.kind() == ErrorKind::kConflict) return Taking::kReplaced;
     problems.push_back(error.message());
@@ -247,6 +253,7 @@ Result<> Sequencer::enter_old_child(Frame& frame, const ScanNodePtr& child) {
     return {};
   }
   slot->done = true;
+  note_exhausted(*scan->error);
   if (scan->error->kind() == ErrorKind::kNotFound) {
     tell(frame, child->name, "it went away before it was read");
     slot->gone = true;
@@ -364,6 +371,7 @@ Result<> Sequencer::walk(const SourceTree& sources, SourceState& state) {
   while (!frames_.empty()) {
     if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "cancelled");
     TRY(step(frames_.back()));
+    if (exhausted_) return std::unexpected(*exhausted_);
   }
   progress_.scan_done = true;
   if (writer_) TRY(settle());
@@ -377,7 +385,7 @@ Result<> Sequencer::run(const Selection& selection, const SourceTree& sources, S
   for (;;) {
     Result<> walked = walk(sources, state);
     // What is no error of the writer's is the state's, as long as there is one: a source is never to blame.
-    if (walked || !state.old() || cancel_.cancelled() || (writer && !writer->status())) return walked;
+    if (walked || exhausted_ || !state.old() || cancel_.cancelled() || (writer && !writer->status())) return walked;
     reporter_.notice("the source state cannot be used, so everything is read: " + walked.error().message());
     drop_frames();
     tree_.reset();

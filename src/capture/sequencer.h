@@ -54,6 +54,7 @@ class Sequencer {
   };
   Result<> walk(const SourceTree& sources, SourceState& state);
   void drop_frames();
+  void note_exhausted(const Error& error);
   bool open_again();
   void push(const ScanNodePtr& node, ScanPtr scan, DirectoryBuild::Child* slot);
   Result<> step(Frame& frame);
@@ -90,6 +91,7 @@ class Sequencer {
   std::vector<Frame> frames_;             // from "/" down; the deepest have their directories open
   std::size_t open_max_ = 0;              // how many of them
   std::optional<format::Entry> root_entry_;
+  std::optional<Error> exhausted_;   // what we lack ourselves: the run ends
   std::size_t relieve_at_ = 0;            // when so much waits to be encoded, it is waited for
   std::set<std::pair<std::uint64_t, std::uint64_t>> dry_linked_;   // a dry run: objects of several names, seen once
   bool told_of_space_ = false;

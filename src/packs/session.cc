@@ -24,8 +24,13 @@ Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t genera
         slot -= 2;  // the hint was wrong: step back
         continue;
       }
-      // What is too large to be one, or cannot be read (a bad sector) and yet is there, stands at its slot like any other garbage.
-      if (!object && object.error().kind() != ErrorKind::kInvalid && !store.size(name))
+      // What is too large to be one, is no file or not ours, or cannot be read (a bad sector) and yet is there, stands at its slot like any
+      // other garbage.
+      const auto is_there = [&] {
+        const ErrorKind kind = object.error().kind();
+        return kind == ErrorKind::kInvalid || kind == ErrorKind::kDenied || store.size(name);
+      };
+      if (!object && !is_there())
         return std::unexpected(object.error().within("reading the claim before ours"));
       if (const Result<> judged = object ? is_claim(before, *object) : std::unexpected(object.error()); !judged)
         claimed.notices.push_back(name + (object ? " holds no claim" : " cannot be read") + ", and was passed over: " + judged.error().message());

@@ -15,10 +15,6 @@ using format::EntryType;
 
 namespace {
 
-bool same_time(const struct stat& st, const Timestamp& t) {
-  return st.st_mtim.tv_sec == t.seconds && st.st_mtim.tv_nsec == static_cast<long>(t.nanoseconds);
-}
-
 bool newer(const struct stat& st, const Timestamp& t) {
   return Timestamp{st.st_mtim.tv_sec, static_cast<std::uint32_t>(st.st_mtim.tv_nsec)} > t;
 }

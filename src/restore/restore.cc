@@ -88,6 +88,7 @@ struct OpenTarget {
   platform::Fd fd;
   bool there = true;
   bool made = false;
+  struct stat status {};
   bool ours = false;  // nobody has put anything in it yet, or only a run that did not end
 };
 
@@ -108,6 +109,7 @@ Result<OpenTarget> open_target(const RestoreOptions& options) {
   if (!fd && fd.error().kind() == ErrorKind::kDenied)  // it may let us pass
     fd = platform::open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY);
   target.fd = TRY(std::move(fd));
+  target.status = st;
   const bool unfinished = found && st.st_uid == ::geteuid() && (st.st_mode & 07777) == kUnfinishedMode;
   target.ours = !options.dry_run && (missing || unfinished || is_empty(target.fd.get()));
   return target;
@@ -190,8 +192,11 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       directories.set_attributes(base, *entry);
       // A directory that is there, and stands for one that is only on the way to the sources, keeps its own.
       const bool partial = (entry->marks & format::kMarkPartial) != 0;
-      base->chosen = options.in_place ? inside && !partial : target.made || (target.ours && !partial);
-      if (base->chosen && !options.in_place) directories.mark_root_unfinished();
+      // One that looks right already was finished by an earlier run, which may have lacked something below.
+      const bool finished = target.there && !options.dry_run && same_time(target.status, entry->mtime) &&
+                     owner_and_mode_are(target.status, entry->owner.uid, entry->owner.gid, entry->mode, metadata.root());
+      base->chosen = options.in_place ? inside && !partial : target.made || ((target.ours || finished) && !partial);
+      if (base->chosen && !options.in_place && !finished) directories.mark_root_unfinished();
     }
     directories.use_root();
     HardLinks links(reader, directories, metadata, collector, std::move(spill), budget.links_bytes);

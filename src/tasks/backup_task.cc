@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 
 #include "foundation/encoding.h"
 #include "tasks/quantities.h"
@@ -105,12 +107,18 @@ void put_backup(Json& object, const capture::BackupReport& report) {
                  {"adopted", report.adopted}});
 }
 
+bool is_of_descriptors(const Error& error) {
+  return error.message().ends_with(std::strerror(EMFILE)) || error.message().ends_with(std::strerror(ENFILE));
+}
+
 BackupFailure explain_failure(const Error& error, const capture::BackupProgress& progress, const CancelToken& cancel) {
   const std::uint64_t stored = progress.bytes_stored;
   const std::string kept = stored > 0 ? fmt::format("what was stored ({}) is kept", render_size(stored)) : "nothing new was stored";
   if (error.kind() == ErrorKind::kCancelled && cancel.cancelled())
     return {Error(ErrorKind::kCancelled, "interrupted; no snapshot was made"), kept + ": run the same command again to go on"};
   const Error told = error.within("no snapshot was made");
+  if (error.kind() == ErrorKind::kExhausted && is_of_descriptors(error))
+    return {told, "allow more open files (ulimit -n), then run the same command again: " + kept};
   if (error.kind() == ErrorKind::kExhausted)
     return {told, "make room there, then run the same command again: " + kept + (stored > 0 ? " and picked up" : "")};
   return {told, std::string(unwritable_hint(error))};

@@ -34,3 +34,29 @@ status 0 "$coppice" restore "latest:$source" --to "$work/whole"
 "$tools/treecmp" "$source" "$work/whole" > "$work/differences" 2>&1 || { cat "$work/differences" >&2; die "it is not what it was"; }
 status 0 "$coppice" backup "$source"
 says "nothing changed"
+
+# What the program itself lacks is no fault of a source: no snapshot without files. (Sanitizers need descriptors of their own.)
+if grep -q -e __asan_init -e __tsan_init "$coppice"; then exit 0; fi
+for i in $(seq 30); do mkdir -p "$source/deep/$i/$i"; echo x > "$source/deep/$i/$i/file"; done
+mkdir -p "$source/$(printf 'level/%.0s' $(seq 40))"
+got=0
+(ulimit -n 14; "$coppice" backup "$source") > "$work/out" 2> "$work/err" || got=$?
+case $got in
+  0) status 0 "$coppice" restore "latest:$source" --to "$work/with-few"; same "$source" "$work/with-few" ;;
+  1) says "Too many open files" ;;
+  *) cat "$work/out" "$work/err" >&2; die "with few descriptors the backup ended with $got" ;;
+esac
+# No further thread: a sentence, and an exit status like that of any failure.
+if [ "$(id -u)" = 0 ] && id nobody > /dev/null 2>&1 && command -v setpriv > /dev/null; then
+  mkdir "$work/few"
+  cp "$coppice" "$work/few/"
+  chmod 0711 "$work"
+  chmod -R a+rX "$work/few" "$source"
+  install -d -o nobody "$work/nobody"
+  install -m 0600 -o nobody "$work/passphrase" "$work/nobody/passphrase"
+  as_nobody() { (ulimit -u "$1"; shift; exec setpriv --reuid=nobody --clear-groups env HOME="$work/nobody" COPPICE_CONFIG_DIR="$work/nobody/c" COPPICE_STATE_DIR="$work/nobody/s" COPPICE_VAULT="$work/nobody/v" "$@"); }
+  if as_nobody 1000 "$work/few/coppice" init -q --passphrase-file "$work/nobody/passphrase" --recovery-file "$work/nobody/sheet" 2> "$work/err"; then
+    status 1 as_nobody 1 "$work/few/coppice" backup "$source"
+    says "no further thread can be started"
+  fi
+fi

@@ -251,3 +251,17 @@ if [ "$(id -u)" = 0 ] && command -v bindfs > /dev/null && bindfs "$work/second" 
   status 1 "$coppice" backup "$work/fuse"
   says "$work/fuse cannot be read"
 fi
+
+# Root runs no hooks of a file that others can change.
+if [ "$(id -u)" = 0 ]; then
+  configure 'before = [["/bin/true"]]'
+  chmod 0666 "$COPPICE_CONFIG_DIR/coppice.toml"
+  status 1 run
+  says "can be changed by others"
+  chmod 0644 "$COPPICE_CONFIG_DIR/coppice.toml"
+  chown 65534 "$COPPICE_CONFIG_DIR/coppice.toml"
+  status 1 run
+  says "can be changed by others (it is of user 65534"
+  chown 0 "$COPPICE_CONFIG_DIR/coppice.toml"
+  status 0 run
+fi

@@ -41,7 +41,7 @@ thief writer 0 list --key-file "$work/writer.key"
 ! grep -q "telling" "$work/out" || die "a writer learns what a snapshot holds"
 id=$("$coppice" list --json | sed -n 's/.*"short_id":"\([0-9a-f]*\)".*/\1/p' | head -1)
 for command in "ls $id" "cat $id:$work/files/telling-name" "restore $id --to $work/stolen" "tar $id" "find telling" "diff $id latest" \
-  "forget --yes $id" "key add --name x --role reader --out $work/x.key" "key remove reader-1" "key rotate" "key export --role reader --name y --out $work/y.key"; do
+  "forget --yes $id" "key add --name x --role reader --out $work/x.key" "key remove --yes reader-1" "key rotate" "key export --role reader --name y --out $work/y.key"; do
   thief writer 1 $command --key-file "$work/writer.key"
 done
 [ ! -e "$work/stolen" ] && [ ! -e "$work/x.key" ] && [ ! -e "$work/y.key" ] || die "a writer got something"
@@ -72,14 +72,14 @@ thief keeper 0 forget --yes "$newest" --key-file "$work/keeper.key"
 # A reader's key: he reads all, writes, forgets, and lets in nobody.
 thief reader 0 restore "$id" --to "$work/stolen" --key-file "$work/reader.key"
 [ "$(cat "$work/stolen$work/files/telling-name")" = "a very secret sentence" ] || die "a reader cannot read"
-for command in "key add --name x --role reader --out $work/x.key" "key remove writer-1" "key rotate"; do
+for command in "key add --name x --role reader --out $work/x.key" "key remove --yes writer-1" "key rotate"; do
   thief reader 1 $command --key-file "$work/reader.key"
 done
 
 # Removed and rotated: what comes after is kept from them, what was there before stays theirs where they have a copy.
 copy_vault copy
-status 0 "$coppice" key remove reader-1 $owner
-status 0 "$coppice" key remove writer-1 $owner
+status 0 "$coppice" key remove --yes reader-1 $owner
+status 0 "$coppice" key remove --yes writer-1 $owner
 status 0 "$coppice" key rotate $owner
 echo "a later secret" > "$work/files/later"
 status 0 "$coppice" backup "$work/files"

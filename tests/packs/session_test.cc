@@ -2,13 +2,16 @@
 #include "packs/session.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <set>
 #include <thread>
 
+#include "storage/directory_store.h"
 #include "storage/fault_store.h"
 #include "storage/memory_store.h"
 #include "support/result.h"
+#include "support/temp_directory.h"
 
 namespace coppice::packs {
 namespace {
@@ -84,6 +87,21 @@ TEST(ClaimSlot, WhatIsThereAndCannotBeReadIsPassedOverAndTold) {
   EXPECT_EQ(claimed->session.slot, 2u);
   ASSERT_EQ(claimed->notices.size(), 1u);
   EXPECT_EQ(claimed->notices[0], "generations/0/slots/1 cannot be read, and was passed over: Input/output error");
+}
+
+TEST(ClaimSlot, WhatIsNoFileIsPassedOverAndTold) {
+  testing::TempDirectory temp;
+  const auto store = storage::create_directory_store(temp / "vault");
+  ASSERT_OK(store);
+  ASSERT_OK(claim(**store));
+  const std::string slot = temp / ("vault/" + format::slot_object({0, 1}));
+  ASSERT_EQ(mkfifo(slot.c_str(), 0600), 0);
+  const auto claimed = claim(**store);
+  ASSERT_OK(claimed);
+  EXPECT_EQ(claimed->session.slot, 2u);
+  const auto again = claim(**store);
+  ASSERT_OK(again);
+  EXPECT_EQ(again->session.slot, 3u);
 }
 
 TEST(ClaimSlot, AListThatNamesWhatIsNotThereIsNoEvidence) {

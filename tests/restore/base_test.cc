@@ -120,6 +120,15 @@ TEST_F(Base, AnEmptyTargetTakesTheAttributesOfWhatItHolds) {
   EXPECT_EQ(mode_of(temp / "missing/too"), 0750u);
 }
 
+TEST_F(Base, ATargetThatLackedSomethingIsAsItWasOnceThatIsThere) {
+  restore({.target = target, .sub_path = "/srv/data/docs", .patterns = {"*", "!a"}});
+  EXPECT_FALSE(std::filesystem::exists(target + "/a"));
+  EXPECT_EQ(stat_of(target).st_mtim.tv_sec, 1'600'000'000);
+  restore({.target = target, .sub_path = "/srv/data/docs"});
+  EXPECT_TRUE(std::filesystem::exists(target + "/a"));
+  EXPECT_EQ(stat_of(target).st_mtim.tv_sec, 1'600'000'000);
+}
+
 // A kill leaves directories with the mode of unfinished ones; the next run finishes them, the target too.
 TEST_F(Base, WhatAnInterruptedRunMadeIsFinishedByTheNext) {
   chmod(target.c_str(), 01700);

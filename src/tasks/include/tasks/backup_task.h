@@ -34,6 +34,8 @@ struct BackupFailure {
   Error error;
   std::string next_step;
 };
+// Of kExhausted: it is no room that lacks, but descriptors.
+bool is_of_descriptors(const Error& error);
 BackupFailure explain_failure(const Error& error, const capture::BackupProgress& progress, const CancelToken& cancel);
 
 }  // namespace coppice::tasks
