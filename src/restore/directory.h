@@ -112,8 +112,8 @@ class DirectoryTree {
       compare(root_->fd, root_);
   }
   void mark_root_unfinished() {
-    (void)::fchown(root_->fd, ::geteuid(), static_cast<gid_t>(-1));   // the mark is of who is to finish it
-    (void)::fchmod(root_->fd, kUnfinishedMode);
+    // The mark is of who is to finish it.
+    if (::fchown(root_->fd, ::geteuid(), static_cast<gid_t>(-1)) == 0) ::fchmod(root_->fd, kUnfinishedMode);
   }
   // A directory that is planned: nothing is on disk yet. The caller owns one reference.
   Directory* add(Directory* parent, std::string name);
