@@ -254,4 +254,20 @@ format::Member describe_member(const KeyBundle& bundle, const KeySlot& slot, std
   return member;
 }
 
+Bytes encode_slot_object(const format::KeySlot& slot) {
+  Bytes object = format::encode_key_slot(slot);
+  const crypto::Checksum checksum = crypto::xxh3_128(object);
+  append(object, checksum);
+  return object;
+}
+
+Result<SlotObjectRead> read_slot_object(ByteSpan object) {
+  if (object.size() < sizeof(crypto::Checksum)) return fail(ErrorKind::kCorrupt, "key slot: it is too short to be one");
+  const ByteSpan encoded = object.first(object.size() - sizeof(crypto::Checksum));
+  SlotObjectRead read{.slot = TRY(format::decode_key_slot(encoded))};
+  const crypto::Checksum checksum = crypto::xxh3_128(encoded);
+  read.intact = equal(checksum, object.last(sizeof checksum));
+  return read;
+}
+
 }  // namespace coppice::keys

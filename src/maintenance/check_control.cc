@@ -5,6 +5,7 @@
 #include "check_internal.h"
 #include "crypto/hash.h"
 #include "foundation/encoding.h"
+#include "keys/slot.h"
 #include "keys/roster.h"
 
 namespace coppice::maintenance {
@@ -53,7 +54,8 @@ void check_key_slot(CheckRun& run, const format::Member& member) {
   const std::string object = format::key_object(member.id);
   const auto verify = [&]() -> Result<> {
     const Bytes bytes = TRY(get_control(run, object));
-    const format::KeySlot slot = TRY(format::decode_key_slot(bytes));
+    const auto [slot, intact] = TRY(keys::read_slot_object(bytes));
+    if (!intact) return fail(ErrorKind::kCorrupt, "its checksum does not match");
     if (slot.member != member.id || slot.slot_key != member.slot_key || slot.kind != member.slot ||
         slot.role != member.role)
       return fail(ErrorKind::kUnauthentic, "it is not the slot that the roster names");

@@ -11,6 +11,7 @@
 #include "crypto/hash.h"
 #include "format/index.h"
 #include "keys/roster.h"
+#include "vault/last_commit.h"
 
 namespace coppice::maintenance {
 namespace {
@@ -263,6 +264,10 @@ Result<> check_snapshots(CheckRun& run) {
   run.progress.snapshots_total = sessions.size();
   TRY(visit_all(run, sessions, runs));
   TRY(check_lineages(run, runs));
+  for (const vault::LostCommit& lost : vault::find_lost_commits(run.vault)) {
+    const std::string object = format::snapshot_object(lost.session);
+    if (!find_note(run, lost.session)) run.damage(object, lost.error);
+  }
   TRY(check_claims(run));
 
   std::vector<format::RunRecord> records;

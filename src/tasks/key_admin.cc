@@ -125,7 +125,7 @@ Result<Rotation> renew_slots(const Owner& owner) {
       rotation.without_slot.push_back(member.name);
       continue;
     }
-    TRY(storage::put_or_confirm(store, slot_object_name(member.id, rotation.epoch), format::encode_key_slot(TRY(std::move(*renewed)))));
+    TRY(storage::put_or_confirm(store, slot_object_name(member.id, rotation.epoch), keys::encode_slot_object(TRY(std::move(*renewed)))));
     rotation.renewed.push_back(member.name);
   }
   return rotation;
@@ -194,7 +194,7 @@ Result<format::Member> add_member(const vault::Vault& vault, NewMember request, 
       TRY(keys::with_member_added(owner.roster, owner.mark, member));  // before anything is written: names and rules
   if (!key_file.empty()) TRY(write_new_secret_file(key_file, key_text.view()));
   const auto publish = [&]() -> Result<> {
-    TRY(storage::put_or_confirm(vault.store(), slot_object_name(id, 0), format::encode_key_slot(slot)));
+    TRY(storage::put_or_confirm(vault.store(), slot_object_name(id, 0), keys::encode_slot_object(slot)));
     return owner.publish(std::move(next));
   };
   if (auto published = publish(); !published) {

@@ -300,7 +300,7 @@ Result<> add_unlisted_slots(storage::ObjectStore& store, std::span<const format:
 
 Result<format::KeySlot> read_slot(storage::ObjectStore& store, const SlotObject& object) {
   const Bytes bytes = TRY(within(store.get(object.name, format::kControlObjectBytesMax), object.name));
-  auto slot = TRY(within(format::decode_key_slot(bytes), object.name));
+  format::KeySlot slot = TRY(within(keys::read_slot_object(bytes), object.name)).slot;
   if (slot.member != object.member)
     return fail(ErrorKind::kCorrupt, fmt::format("{}: holds another member's slot", object.name));
   return slot;

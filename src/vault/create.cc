@@ -7,6 +7,7 @@
 
 #include "crypto/hash.h"
 #include "format/snapshot.h"
+#include "keys/slot.h"
 #include "keys/bundle.h"
 #include "keys/roster.h"
 
@@ -50,13 +51,13 @@ Result<std::vector<ObjectToPut>> build_objects(const NewVault& vault, const std:
   objects.push_back({format::plan_object(0), keys::sign_envelope(format::kPlanMagic, vault.id, generation, owner)});
   objects.push_back({format::seal_object(0), keys::sign_envelope(format::kSealMagic, vault.id, generation, owner)});
   for (const format::KeySlot& slot : slots)
-    objects.push_back({format::key_object(slot.member), format::encode_key_slot(slot)});
+    objects.push_back({format::key_object(slot.member), keys::encode_slot_object(slot)});
   objects.push_back({format::roster_object(0), std::move(roster_bytes)});
   objects.push_back({std::string(format::kVaultObject), std::move(description_bytes)});
 
   CHECK(format::decode_vault_description(objects.back().bytes).has_value());
   CHECK(keys::verify_roster(objects[objects.size() - 2].bytes, owner.anchor(), description_hash).has_value());
-  for (std::size_t i = 2; i < objects.size() - 2; ++i) CHECK(format::decode_key_slot(objects[i].bytes).has_value());
+  for (std::size_t i = 2; i < objects.size() - 2; ++i) CHECK(keys::read_slot_object(objects[i].bytes)->intact);
   return objects;
 }
 

@@ -1,6 +1,7 @@
-#include "last_commit.h"
+#include "vault/last_commit.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -10,40 +11,73 @@
 namespace coppice::vault {
 namespace {
 
+constexpr const char* kPrefix = "last-";
+
 std::string path_of(const Vault& vault, const format::Digest& lineage) {
-  return platform::join_path(vault.state_directory(), "last-" + render_hex(lineage).substr(0, 32));
+  return platform::join_path(vault.state_directory(), kPrefix + render_hex(lineage).substr(0, 32));
+}
+
+// "<generation>.<slot> <commit hash>"
+struct Remembered {
+  format::SessionId session;
+  std::string hash;   // hex
+};
+
+std::optional<Remembered> read_remembered(const std::string& path) {
+  const Result<Bytes> read = platform::read_file(path, 4096);
+  if (!read) return std::nullopt;
+  const std::string text(as_text(*read));
+  const std::size_t blank = text.find(' ');
+  if (blank == std::string::npos) return std::nullopt;
+  const auto session = format::parse_snapshot_object("snapshots/" + text.substr(0, blank));
+  if (!session) return std::nullopt;
+  return Remembered{*session, text.substr(blank + 1, 64)};
+}
+
+// What the store has of it: the commit, nothing (it was forgotten, or that is not known now), or an error that says that it is lost.
+Result<std::optional<Snapshot>> look_for(const Vault& vault, const Remembered& remembered) {
+  Result<Snapshot> named = vault.snapshot(remembered.session);
+  const auto forget = vault.forget_of(remembered.session);
+  const bool forgotten = forget && *forget && render_hex(**forget) == remembered.hash;
+  if (named && render_hex(named->commit_hash) == remembered.hash) {
+    named->forgotten = forgotten;
+    return std::optional<Snapshot>(std::move(*named));
+  }
+  if (!named && named.error().kind() == ErrorKind::kNotFound && forgotten) return std::optional<Snapshot>();
+  if (!named && named.error().kind() == ErrorKind::kUnavailable) return std::optional<Snapshot>();   // whoever lists meets it again
+  return fail(ErrorKind::kNotFound, fmt::format("the vault no longer holds snapshot {} (session {}.{}), which this host committed and nobody forgot: it was "
+                                                "rolled back, damaged, or replaced by an older copy",
+                                                remembered.hash.substr(0, 12), remembered.session.generation, remembered.session.slot));
 }
 
 }  // namespace
 
 std::optional<std::string> find_last_commit(const Vault& vault, const format::Digest& lineage, SnapshotList& all) {
   if (vault.state_directory().empty()) return std::nullopt;
-  const Result<Bytes> remembered = platform::read_file(path_of(vault, lineage), 4096);
+  const auto remembered = read_remembered(path_of(vault, lineage));
   if (!remembered) return std::nullopt;
-  const std::string text(as_text(*remembered));
-  // "<generation>.<slot> <commit hash>"
-  const std::size_t blank = text.find(' ');
-  if (blank == std::string::npos) return std::nullopt;
-  const auto session = format::parse_snapshot_object("snapshots/" + text.substr(0, blank));
-  if (!session) return std::nullopt;
-  const std::string hash = text.substr(blank + 1, 64);
-  if (std::ranges::any_of(all.snapshots, [&](const Snapshot& s) { return render_hex(s.commit_hash) == hash; })) return std::nullopt;
-
+  if (std::ranges::any_of(all.snapshots, [&](const Snapshot& s) { return render_hex(s.commit_hash) == remembered->hash; })) return std::nullopt;
   // The list is a hint; only the name says whether it is there.
-  Result<Snapshot> named = vault.snapshot(*session);
-  const auto forget = vault.forget_of(*session);
-  const bool forgotten = forget && *forget && render_hex(**forget) == hash;
-  if (named && render_hex(named->commit_hash) == hash) {
-    named->forgotten = forgotten;
-    all.snapshots.push_back(std::move(*named));
-    std::ranges::sort(all.snapshots, {}, &Snapshot::session);
-    return std::nullopt;
+  Result<std::optional<Snapshot>> found = look_for(vault, *remembered);
+  if (!found) return found.error().message();
+  if (!*found) return std::nullopt;
+  all.snapshots.push_back(std::move(**found));
+  std::ranges::sort(all.snapshots, {}, &Snapshot::session);
+  return std::nullopt;
+}
+
+std::vector<LostCommit> find_lost_commits(const Vault& vault) {
+  std::vector<LostCommit> lost;
+  if (vault.state_directory().empty()) return lost;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(vault.state_directory(), error)) {
+    if (!file.path().filename().string().starts_with(kPrefix)) continue;
+    const auto remembered = read_remembered(file.path().string());
+    if (!remembered) continue;
+    if (const auto found = look_for(vault, *remembered); !found) lost.push_back({remembered->session, found.error()});
   }
-  if (!named && named.error().kind() == ErrorKind::kNotFound && forgotten) return std::nullopt;
-  if (!named && named.error().kind() == ErrorKind::kUnavailable) return std::nullopt;   // not known; whoever lists meets it again
-  return fmt::format("the vault no longer holds snapshot {} (session {}), which this host committed and nobody forgot: it was rolled back, "
-                     "damaged, or replaced by an older copy",
-                     hash.substr(0, 12), text.substr(0, blank));
+  std::ranges::sort(lost, {}, &LostCommit::session);
+  return lost;
 }
 
 void remember_last_commit(const Vault& vault, const format::Digest& lineage, format::SessionId session, const format::Digest& commit) {

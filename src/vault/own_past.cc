@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "last_commit.h"
+#include "vault/last_commit.h"
 #include "packs/lists.h"
 #include "parallel.h"
 #include "vault/damaged_packs.h"

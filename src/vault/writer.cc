@@ -12,7 +12,7 @@
 #include "foundation/queue.h"
 #include "journal.h"
 #include "keys/roster.h"
-#include "last_commit.h"
+#include "vault/last_commit.h"
 #include "own_past.h"
 #include "packs/lists.h"
 #include "packs/session.h"

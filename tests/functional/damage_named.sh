@@ -27,3 +27,27 @@ status 1 "$coppice" check --json
 [ "$(files_of)" = "100 True" ] || die "$(files_of)"
 status 1 "$coppice" check --all --json
 [ "$(files_of)" = "150 False" ] || die "$(files_of)"
+
+# A slot that nobody here can open is looked at all the same; and what this host committed is missed, though no list names it.
+rm -rf "$COPPICE_VAULT" "$COPPICE_STATE_DIR" "$COPPICE_CONFIG_DIR/keys"
+rm "$work/sheet"
+new_vault
+for _ in 1 2; do echo more >> "$work/files/d/another"; status 0 "$coppice" backup -q "$work/files"; done
+status 0 "$coppice" check
+for slot in "$COPPICE_VAULT"/keys/*; do
+  for at in 200 -3 -30; do
+    cp "$slot" "$work/slot"
+    chmod u+w "$slot"
+    python3 -c 'import sys; b = bytearray(open(sys.argv[1], "rb").read()); b[int(sys.argv[2])] ^= 4; open(sys.argv[1], "wb").write(b)' "$slot" "$at"
+    status 1 "$coppice" check
+    says "keys/${slot##*/}: "
+    cp "$work/slot" "$slot"
+  done
+done
+status 0 "$coppice" check
+newest=$(ls "$COPPICE_VAULT/snapshots" | sort -V | tail -n 1)
+mv "$COPPICE_VAULT/snapshots/$newest" "$work/newest"
+status 1 "$coppice" check
+says "the vault no longer holds snapshot .* (session $newest), which this host committed and nobody forgot"
+mv "$work/newest" "$COPPICE_VAULT/snapshots/$newest"
+status 0 "$coppice" check

@@ -58,9 +58,10 @@ void expect_opens(storage::ObjectStore& store, const Init& init) {
   ASSERT_OK(description);
   ASSERT_OK(roster_bytes);
   ASSERT_OK(slot_bytes);
-  const auto slot = format::decode_key_slot(*slot_bytes);
+  const auto slot = keys::read_slot_object(*slot_bytes);
   ASSERT_OK(slot);
-  auto bundle = keys::open_slot(*slot, keys::Passphrase{crypto::SecretBytes::copy_of(as_bytes("open sesame"))});
+  EXPECT_TRUE(slot->intact);
+  auto bundle = keys::open_slot(slot->slot, keys::Passphrase{crypto::SecretBytes::copy_of(as_bytes("open sesame"))});
   ASSERT_OK(bundle);
   const auto roster = keys::verify_roster(*roster_bytes, bundle->anchor(), crypto::sha256(*description));
   ASSERT_OK(roster);

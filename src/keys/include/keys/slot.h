@@ -60,6 +60,15 @@ using Credential = std::variant<Passphrase, KeyFile, Recipient>;
 
 // Whether trying makes sense, by the slot's clear header alone: the right kind, and the file's member or the identity's
 // key.
+// The slot as an object: encoded, then the XXH3-128 of that, which finds accidents where nobody can open it. Who opens it does not need that:
+// what opens is whole.
+Bytes encode_slot_object(const format::KeySlot& slot);
+struct SlotObjectRead {
+  format::KeySlot slot;
+  bool intact = true;   // the checksum agrees
+};
+Result<SlotObjectRead> read_slot_object(ByteSpan object);
+
 bool slot_suits(const format::KeySlot& slot, const Credential& credential);
 
 // kDenied: not the key to this slot ("this passphrase does not open the vault"). kUnauthentic: it is the key, but the
