@@ -106,7 +106,7 @@ std::string fitted(std::string_view text) {
 
 std::string synopsis(const CLI::App& command) {
   std::string text = command.get_name();
-  for (const CLI::App* at = command.get_parent(); at; at = at->get_parent()) text = at->get_name() + " " + text;
+  for (const CLI::App* at = command.get_parent(); at; at = at->get_parent()) text.insert(0, " ").insert(0, at->get_name());
   text += " [OPTIONS]";
   for (const CLI::Option* option : command.get_options()) {
     if (!option->get_positional()) continue;
