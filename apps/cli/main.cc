@@ -21,20 +21,20 @@ namespace {
 
 // What nobody caught: as a rule the system gives no more threads or memory. No core dump; the vault is as after a kill.
 [[noreturn]] void give_up() {
-  const char* what = "an unexpected error";
+  const auto end = [](const char* what) {
+    note(fmt::format("coppice: {}\n", what));
+    _exit(kFailed);
+  };
   try {
     if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
   } catch (const std::system_error& error) {
-    what = error.code() == std::errc::resource_unavailable_try_again ? "no further thread can be started: a limit of processes (ulimit -u, pids.max) is reached"
-                                                                      : error.what();
-    note(fmt::format("coppice: {}\n", what));
-    _exit(kFailed);
+    end(error.code() == std::errc::resource_unavailable_try_again ? "no further thread can be started: a limit of processes (ulimit -u, pids.max) is reached"
+                                                                   : error.what());
   } catch (const std::exception& error) {
-    note(fmt::format("coppice: {}\n", error.what()));
-    _exit(kFailed);
+    end(error.what());
   } catch (...) {
   }
-  note(fmt::format("coppice: {}\n", what));
+  note("coppice: an unexpected error\n");
   std::abort();
 }
 

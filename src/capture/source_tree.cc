@@ -4,13 +4,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <memory>
+
+#include "capture/file_reader.h"
 
 namespace coppice::capture {
 namespace {
@@ -58,18 +59,14 @@ Result<Sources> find_sources(const std::vector<std::string>& given) {
 
 // Not by reading the content: that is the walk's work. Times of access stay.
 static int read_error(const std::string& path) {
-  struct stat st;
-  if (::lstat(path.c_str(), &st) != 0) return errno;
-  if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return 0;
-  const auto open = [&](int flags) { return ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags); };
-  int fd = open(O_NOATIME);
-  if (fd < 0 && errno == EPERM) fd = open(0);
-  if (fd < 0) return errno == EWOULDBLOCK ? 0 : errno;   // a lease: the walk waits for its holder
-  DIR* const list = S_ISDIR(st.st_mode) ? ::fdopendir(fd) : nullptr;
-  if (!list) {
-    ::close(fd);
-    return 0;
-  }
+  struct statx status;
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status) != 0) return errno;
+  if (!S_ISDIR(status.stx_mode) && !S_ISREG(status.stx_mode)) return 0;
+  platform::Fd fd = open_to_read(AT_FDCWD, path.c_str(), status);
+  if (!fd) return errno == EWOULDBLOCK ? 0 : errno;   // a lease: the walk waits for its holder
+  DIR* const list = S_ISDIR(status.stx_mode) ? ::fdopendir(fd.get()) : nullptr;
+  if (!list) return 0;
+  (void)fd.release();   // closedir closes it
   errno = 0;
   const int error = ::readdir(list) ? 0 : errno;
   ::closedir(list);

@@ -158,7 +158,7 @@ class DirectoryTree {
   const Use use_;
   Directory* root_;
   std::uint32_t mounts_ = 0;   // met so far
-  std::vector<platform::Fd> file_systems_;   // those below the root as they are met
+  std::vector<platform::Fd> file_systems_;   // the root's, then others as they are met
   Mutex mutex_;
   std::size_t open_count_ GUARDED_BY(mutex_) = 0;
   Directory *newest_ GUARDED_BY(mutex_) = nullptr, *oldest_ GUARDED_BY(mutex_) = nullptr;

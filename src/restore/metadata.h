@@ -22,10 +22,10 @@ namespace coppice::restore {
 
 enum class HandleKind { kOpen, kPath };
 
-// Whether an object's owner (for root, who can set it) and mode are those.
 inline bool same_time(const struct stat& st, const Timestamp& t) {
   return st.st_mtim.tv_sec == t.seconds && st.st_mtim.tv_nsec == static_cast<long>(t.nanoseconds);
 }
+// Whether an object's owner (for root, who can set it) and mode are those.
 inline bool owner_and_mode_are(const struct stat& st, uid_t uid, gid_t gid, mode_t mode, bool root) {
   if (root && (st.st_uid != uid || st.st_gid != gid)) return false;
   return S_ISLNK(st.st_mode) || (st.st_mode & 07777) == mode;

@@ -88,7 +88,7 @@ struct OpenTarget {
   platform::Fd fd;
   bool there = true;
   bool made = false;
-  struct stat status {};
+  struct stat status {};   // as it was found
   bool ours = false;  // nobody has put anything in it yet, or only a run that did not end
 };
 
@@ -194,7 +194,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       const bool partial = (entry->marks & format::kMarkPartial) != 0;
       // One that looks right already was finished by an earlier run, which may have lacked something below.
       const bool finished = target.there && !options.dry_run && same_time(target.status, entry->mtime) &&
-                     owner_and_mode_are(target.status, entry->owner.uid, entry->owner.gid, entry->mode, metadata.root());
+                            owner_and_mode_are(target.status, entry->owner.uid, entry->owner.gid, entry->mode, metadata.root());
       base->chosen = options.in_place ? inside && !partial : target.made || ((target.ours || finished) && !partial);
       if (base->chosen && !options.in_place && !finished) directories.mark_root_unfinished();
     }
