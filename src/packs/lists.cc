@@ -11,8 +11,11 @@ Result<format::Digest> put_list_page(storage::ObjectStore& store, ByteSpan page)
   const format::Digest hash = crypto::sha256(page);
   const std::string object = format::list_object(hash);
   Result<> put = storage::put_or_confirm(store, object, page);
-  if (!put && put.error().kind() == ErrorKind::kConflict)
-    return fail(ErrorKind::kConflict, object + ": this page is damaged. Move it out of the vault and run again: it is then stored anew");
+  if (!put && put.error().kind() == ErrorKind::kConflict) {
+    const Result<Bytes> there = read_list_page(store, hash);
+    if (!there) return fail(ErrorKind::kConflict, there.error().message() + ". Move it out of the vault and run again: it is then stored anew");
+    return hash;
+  }
   TRY(std::move(put));
   return hash;
 }

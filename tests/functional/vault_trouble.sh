@@ -129,7 +129,7 @@ for kind in trees index lists snapshots generations/0/slots; do
   ended=0
   timeout 60 "${backup[@]}" "$work/files" > "$work/out" 2> "$work/err" || ended=$?
   [ "$ended" -le 3 ] || { cat "$work/err" >&2; die "with $one unreadable, backup ended with $ended"; }
-  [ "$ended" = 0 ] || says "Input/output error\|damaged: $one"
+  [ "$ended" = 0 ] || says "$one"
   readable
   status 0 "$coppice" check --read-data
   status 0 "${backup[@]}" "$work/files"

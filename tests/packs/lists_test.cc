@@ -84,6 +84,24 @@ TEST(PackList, SumsThatDisagreeAreCorrupt) {
   EXPECT_FAILS(read(store, *list), kCorrupt);
 }
 
+TEST(ListPage, PutAgainIsConfirmedAndADamagedOneIsToldWithTheWayOut) {
+  storage::MemoryStore store;
+  const Bytes page = format::encode_reference_root({});
+  const auto root = put_list_page(store, page);
+  ASSERT_OK(root);
+  ASSERT_OK(put_list_page(store, page));
+
+  const std::string object = format::list_object(*root);
+  Bytes damaged = page;
+  damaged.back() ^= std::byte{1};
+  ASSERT_OK(store.remove(object));
+  ASSERT_OK(store.put(object, damaged));
+  const auto refused = put_list_page(store, page);
+  EXPECT_FAILS(refused, kConflict);
+  EXPECT_NE(refused.error().message().find(object), std::string::npos);
+  EXPECT_NE(refused.error().message().find("Move it out of the vault"), std::string::npos);
+}
+
 TEST(ListPage, IsNoPageOfAnotherKind) {
   storage::MemoryStore store;
   const auto list = write(store, 10);
