@@ -72,6 +72,7 @@ inline constexpr const char* kSnapshotHelp = "SNAP[:/PATH]: an id's first digits
 CLI::Validator is_snapshot();        // SNAP[:/PATH]
 CLI::Validator is_whole_snapshot();  // SNAP
 CLI::Validator is_pattern();         // gitignore syntax
+CLI::Validator is_count();           // digits, at least 1
 CLI::Validator is_label();           // a tag or a host's name: not empty, UTF-8, at most kLabelBytesMax
 CLI::Validator is_file_name();       // one component of a path
 inline constexpr std::size_t kLabelBytesMax = 255;

@@ -102,12 +102,7 @@ void add_rules(CLI::App* command, ForgetOptions& options) {
   const auto add = [&](const char* name, unsigned& count, const char* what) {
     command->add_option(name, count, what)
         ->type_name("N")
-        ->check(CLI::Validator(
-            [](std::string& text) {
-              const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-              return digits && text.find_first_not_of('0') != std::string::npos ? "" : "a number from 1 on, not '" + text + "'";
-            },
-            ""))
+        ->check(is_count())
         ->group(kRulesGroup);
   };
   add("--keep-last", options.rules.last, "Keep the newest N");

@@ -63,7 +63,7 @@ void add_list(Cli& cli) {
   add_filter_options(command, options->filter);
   command->add_option("--last", options->last, "Only the newest N")
       ->type_name("N")
-      ->check(CLI::Validator(CLI::PositiveNumber).description(""))
+      ->check(is_count())
       ->group("Snapshots");
   command->add_flag("--forgotten", options->forgotten, "Those that were forgotten too")->group("Snapshots");
   add_common_options(cli, command, Access::kVault);

@@ -72,6 +72,15 @@ CLI::Validator is_file_name() {
       "");
 }
 
+CLI::Validator is_count() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return digits && text.find_first_not_of('0') != std::string::npos ? "" : fmt::format("a number from 1 on, not '{}'", render_printable(text));
+      },
+      "");
+}
+
 CLI::Validator is_label() {
   return CLI::Validator(
       [](std::string& text) -> std::string {

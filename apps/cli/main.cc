@@ -193,12 +193,14 @@ int parse_and_run(int argc, char** argv) {
     cli.common.memory_bytes = *parsed;
   }
   cli.common.access.memory_bytes = cli.common.memory_bytes;
-  const int status = cli.action();
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
-    note("coppice: the output could not be written in full\n");
-    return status == kDone ? kFailed : status;
-  }
-  return status;
+  return cli.action();
+}
+
+// What was printed is written, or the status says that it was not.
+int flush_output(int status) {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;
+  note("coppice: the output could not be written in full\n");
+  return status == kDone ? kFailed : status;
 }
 
 }  // namespace
@@ -206,5 +208,5 @@ int parse_and_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   coppice::cli::harden_process();
-  return coppice::cli::parse_and_run(argc, argv);
+  return coppice::cli::flush_output(coppice::cli::parse_and_run(argc, argv));
 }

@@ -11,6 +11,7 @@ Result<ConfiguredPlans> read_plans(const Common& common) {
   const auto environment = tasks::process_environment();
   plans.places = TRY(tasks::find_places(environment, is_root()));
   auto configuration = TRY(tasks::read_configuration(common.access.config, environment, plans.places));
+  TRY(tasks::check_hooks_are_ours(configuration));
   plans.file = std::move(configuration.file);
   plans.configuration = std::move(configuration.content);
   return plans;

@@ -264,10 +264,7 @@ Result<> check_snapshots(CheckRun& run) {
   run.progress.snapshots_total = sessions.size();
   TRY(visit_all(run, sessions, runs));
   TRY(check_lineages(run, runs));
-  for (const vault::LostCommit& lost : vault::find_lost_commits(run.vault)) {
-    const std::string object = format::snapshot_object(lost.session);
-    if (!find_note(run, lost.session)) run.damage(object, lost.error);
-  }
+  for (const vault::LostCommit& lost : vault::find_lost_commits(run.vault)) run.damage(format::snapshot_object(lost.session), lost.error);
   TRY(check_claims(run));
 
   std::vector<format::RunRecord> records;

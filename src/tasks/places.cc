@@ -51,17 +51,6 @@ Result<Places> find_places(const Environment& environment, bool is_root) {
   return places;
 }
 
-// Root runs the hooks: whoever can change the file is root.
-static Result<> check_hooks_are_ours(const ReadConfiguration& configuration) {
-  const bool any = std::ranges::any_of(configuration.content.plans, [](const policy::Plan& plan) { return !plan.before.empty() || !plan.after.empty(); });
-  struct stat status {};
-  if (!any || geteuid() != 0 || ::stat(configuration.file.c_str(), &status) != 0) return {};
-  if (status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
-  return fail(ErrorKind::kDenied, fmt::format("{} names hooks, which root runs, and can be changed by others (it is of user {}, mode {:04o}): chown root and "
-                                              "chmod go-w it first",
-                                              configuration.file, status.st_uid, status.st_mode & 07777));
-}
-
 Result<ReadConfiguration> read_configuration(const std::string& option, const Environment& environment,
                                              const Places& places) {
   std::string named = option;
@@ -74,8 +63,17 @@ Result<ReadConfiguration> read_configuration(const std::string& option, const En
     return std::unexpected(std::move(bytes).error().within("reading the configuration"));
   }
   configuration.content = TRY(policy::parse_configuration(as_text(*bytes), configuration.file));
-  TRY(check_hooks_are_ours(configuration));
   return configuration;
+}
+
+Result<> check_hooks_are_ours(const ReadConfiguration& configuration) {
+  const bool any = std::ranges::any_of(configuration.content.plans, [](const policy::Plan& plan) { return !plan.before.empty() || !plan.after.empty(); });
+  struct stat status {};
+  if (!any || geteuid() != 0 || ::stat(configuration.file.c_str(), &status) != 0) return {};
+  if (status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  return fail(ErrorKind::kDenied, fmt::format("{} names hooks, which root runs, and can be changed by others (it is of user {}, mode {:04o}): chown root and "
+                                              "chmod go-w it first",
+                                              configuration.file, status.st_uid, status.st_mode & 07777));
 }
 
 Result<std::string> choose_vault(const std::string& option, const std::string& config_option,

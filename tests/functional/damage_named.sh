@@ -51,3 +51,15 @@ status 1 "$coppice" check
 says "the vault no longer holds snapshot .* (session $newest), which this host committed and nobody forgot"
 mv "$work/newest" "$COPPICE_VAULT/snapshots/$newest"
 status 0 "$coppice" check
+
+# The same when the vault was replaced by an older copy, in which another state has taken the name since.
+cp -a "$COPPICE_VAULT" "$work/older"
+status 0 "$coppice" backup -q "$work/files"
+newest=$(ls "$COPPICE_VAULT/snapshots" | sort -V | tail -n 1)
+rm -rf "$COPPICE_VAULT"
+mv "$work/older" "$COPPICE_VAULT"
+echo more >> "$work/files/d/another"
+COPPICE_STATE_DIR="$work/other-state" status 0 "$coppice" backup -q "$work/files"
+[ -e "$COPPICE_VAULT/snapshots/$newest" ] || die "the name $newest was not taken"
+status 1 "$coppice" check
+says "the vault no longer holds snapshot .* (session $newest), which this host committed and nobody forgot"

@@ -258,6 +258,7 @@ if [ "$(id -u)" = 0 ]; then
   chmod 0666 "$COPPICE_CONFIG_DIR/coppice.toml"
   status 1 run
   says "can be changed by others"
+  status 0 env -u COPPICE_VAULT "$coppice" list
   chmod 0644 "$COPPICE_CONFIG_DIR/coppice.toml"
   chown 65534 "$COPPICE_CONFIG_DIR/coppice.toml"
   status 1 run

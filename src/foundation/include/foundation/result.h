@@ -15,7 +15,7 @@ enum class ErrorKind {
   kCorrupt,       // bytes disagree with themselves (checksum, shape); never retried into success
   kUnauthentic,   // bytes are whole but were not made by who they claim; never retried into success
   kUnavailable,   // the device or network failed just now; trying again may help
-  kExhausted,     // no space, quota or memory left
+  kExhausted,     // no space, quota, memory or descriptors left
   kConflict,      // the name is taken by other bytes
   kDenied,        // permission, or the key at hand may not do this
   kUnsupported,   // a newer format or a missing facility; names both versions
@@ -45,7 +45,7 @@ using Result = std::expected<T, Error>;
 inline std::unexpected<Error> fail(ErrorKind kind, std::string message) {
   return std::unexpected<Error>(Error(kind, std::move(message)));
 }
-// Kind and text from errno: ENOENT is kNotFound, ENOSPC and EDQUOT kExhausted, EACCES, EPERM and EROFS kDenied,
+// Kind and text from errno: ENOENT is kNotFound, ENOSPC, EDQUOT, EMFILE, ENFILE and ENOMEM kExhausted, EACCES, EPERM and EROFS kDenied,
 // EEXIST kConflict, anything else kUnavailable.
 Error errno_error(int error_number, std::string_view what);
 inline std::unexpected<Error> fail_errno(int error_number, std::string_view what) {

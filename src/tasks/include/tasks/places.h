@@ -33,6 +33,8 @@ struct ReadConfiguration {
 };
 Result<ReadConfiguration> read_configuration(const std::string& option, const Environment& environment,
                                              const Places& places);
+// For whoever may run the plans' hooks: root runs them, so whoever can change the file is root. kDenied when others can.
+Result<> check_hooks_are_ours(const ReadConfiguration& configuration);
 
 // The vault's location: the option, else COPPICE_VAULT, else the configuration's (its file as above). kNotFound says how
 // to make one.
