@@ -48,7 +48,7 @@ class Turns {
       if (over_) return operation();
       ++actors_[actor].waiting;
       choose();
-      while (chosen_ != actor) moved_.wait(mutex_);
+      while (chosen_ != actor) actors_[actor].moved.wait(mutex_);
       chosen_ = kBusy;
       --actors_[actor].waiting;
       ++steps_;
@@ -69,6 +69,7 @@ class Turns {
   static constexpr std::size_t kNobody = SIZE_MAX, kBusy = SIZE_MAX - 1;
   struct Actor {
     unsigned waiting = 0;            // threads
+    CondVar moved;                   // it was chosen
     bool ended = false;
     std::uint64_t paused_until = 0;  // step
   };
@@ -84,7 +85,7 @@ class Turns {
     if (ready.empty()) return;
     chosen_ = pick(ready);
     last_ = chosen_;
-    moved_.notify_all();
+    actors_[chosen_].moved.notify_one();
   }
 
   std::size_t pick(std::vector<std::size_t> ready) REQUIRES(mutex_) {
@@ -105,7 +106,6 @@ class Turns {
   }
 
   Mutex mutex_;
-  CondVar moved_;
   std::mt19937_64 random_ GUARDED_BY(mutex_);
   std::vector<Actor> actors_ GUARDED_BY(mutex_);
   std::size_t chosen_ GUARDED_BY(mutex_) = kNobody, last_ GUARDED_BY(mutex_) = kNobody;
