@@ -133,7 +133,7 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
 
   look_for_unreadable("ended");
   format::SnapshotBody body{.host = host, .sources = sources.paths, .tags = options.tags, .includes = options.includes, .excludes = options.excludes,
-                            .user = user_name(), .program = options.program, .started = started, .finished = vault.clock().now(),
+                            .user = user_name(), .program = options.program, .started = started,
                             .root = sequencer.root().node, .root_entry = sequencer.root_entry(), .files = report.files,
                             .directories = report.directories, .others = report.others, .bytes = report.bytes, .files_new = report.files_new,
                             .files_changed = report.files_changed, .warnings = report.warnings_total, .complete = report.lacking.empty()};

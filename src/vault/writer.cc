@@ -370,6 +370,7 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
     leaves.push_back(TRY(within(packs::put_list_page(s.vault.store(), leaf), "storing the reference list")));
   const format::Digest root = TRY(within(packs::put_list_page(s.vault.store(), format::encode_reference_root(leaves)), "storing the reference list"));
 
+  body.finished = s.vault.clock().now();
   body.duration_ms += (s.vault.clock().monotonic_ns() - began) / 1'000'000;   // with a rate, most of a run may be spent here
   body.added_plain = s.stats.bytes_new;
   body.added_stored = s.stats.bytes_stored + s.stats.bytes_adopted;

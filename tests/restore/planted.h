@@ -256,7 +256,7 @@ inline format::SnapshotBody plant(TestVault& v, Node root, PlantOptions options 
   EXPECT_OK(opened);
   auto writer = vault::Writer::begin(**opened, "host /", {.workers = 1, .memory_bytes = 64u << 20});
   EXPECT_OK(writer);
-  format::SnapshotBody body{.host = "host", .sources = {"/"}, .started = v.clock.now(), .finished = v.clock.now()};
+  format::SnapshotBody body{.host = "host", .sources = {"/"}, .started = v.clock.now()};
   count(root, body);
   body.root = Planter(**writer, options).plant(root);
   auto snapshot = (*writer)->commit(body);

@@ -63,7 +63,7 @@ struct TestVault {
     EXPECT_OK(opened);
     auto writer = vault::Writer::begin(**opened, lineage, {.workers = 1, .memory_bytes = 64u << 20});
     EXPECT_OK(writer);
-    format::SnapshotBody body{.host = "host", .sources = {"/"}, .started = clock.now(), .finished = clock.now()};
+    format::SnapshotBody body{.host = "host", .sources = {"/"}, .started = clock.now()};
     body.root = put_directory(**writer, files, leaf_entries_max);
     auto snapshot = (*writer)->commit(body);
     EXPECT_OK(snapshot);

@@ -96,7 +96,7 @@ class Writer {
   Result<> suspend();
 
   // Flushes, stores packs, runs and lists, then the commit: durable and visible on return. `body.root` etc. are the caller's;
-  // added_plain and added_stored are filled in here, and the time that this takes is added to duration_ms. A cancel is heeded until the commit itself is put.
+  // finished, added_plain and added_stored are filled in here, and the time that this takes is added to duration_ms. A cancel is heeded until the commit itself is put.
   Result<Snapshot> commit(format::SnapshotBody body);
 
  private:
