@@ -219,6 +219,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
       if (!options.dry_run) runner.emplace(run, budget.workers);
       Walker walker(run, runner ? &*runner : nullptr, body, patterns, budget.window_bytes);
       Walker::Base at{base, base_path, inside};
+      if (directory && entry) at.marks = base->chosen ? entry->marks : entry->marks & format::kMarkUnreadable;
       walked = directory ? walker.walk(std::move(at), found ? found->entry.child : body.root)
                          : walker.one(std::move(at), *found);
     }

@@ -78,10 +78,11 @@ Result<> TarWalk::read(Frame& frame) {
       frame.children.push_back(e);
     }
   }
-  if (!bad || !first) return {};
-  if (!any && stack_.size() == 1) return std::unexpected<Error>(std::move(*bad));
+  if (!bad || bad->message() == frame.told) return {};
+  if (first && !any && stack_.size() == 1) return std::unexpected<Error>(std::move(*bad));
+  frame.told = bad->message();
   return push(StreamProblem{path_, fmt::format("{}the list of this directory cannot be read from the vault: {}",
-                                               any ? "a part of " : "", bad->message())});
+                                               any || !first ? "a part of " : "", frame.told)});
 }
 
 // The path of the first name of this inode, when this is a later one.

@@ -33,6 +33,7 @@ class TarWalk {
     std::size_t next = 0;
     std::string resume_after;
     bool more = false, first_pass = true;
+    std::string told;  // of what could not be read: each pass may meet it again
   };
   struct First {
     std::string path;

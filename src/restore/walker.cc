@@ -27,6 +27,7 @@ Walker::Walker(Run& run, Runner* runner, const format::SnapshotBody& body, const
 Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
   path_ = std::move(base.path);
   stack_.push_back({.directory = base.directory, .node = node, .inside = base.inside, .path_bytes = path_.size()});
+  tell_marks(base.directory, base.marks, base.inside);
   if (base.inside) {
     if (!patterns_.empty()) run_.collector.count_chosen();
     run_.directories.make(base.directory);
@@ -121,12 +122,25 @@ Result<> Walker::read(Frame& frame) {
     }
   }
   pin_.reset();
-  if (!bad || !first) return {};
-  if (!any && stack_.size() == 1) return std::unexpected<Error>(std::move(*bad));
+  if (!bad || bad->message() == frame.told) return {};
+  if (first && !any && stack_.size() == 1) return std::unexpected<Error>(std::move(*bad));
+  frame.told = bad->message();
   run_.collector.fail(Where{frame.directory, {}}.path(),
                       fmt::format("{}the list of this directory cannot be read from the vault: {}",
-                                  any ? "a part of " : "", bad->message()));
+                                  any || !first ? "a part of " : "", frame.told));
   return {};
+}
+
+// Of a directory that is gone into, and of what it stands for when it was backed up.
+void Walker::tell_marks(const Directory* directory, std::uint32_t marks, bool inside) {
+  if (marks & format::kMarkUnreadable) {
+    const std::string path = Where{directory, {}}.path();
+    if (inside)
+      run_.collector.fail(path, "its list could not be read when it was backed up: only the directory itself is restored");
+    else
+      run_.collector.warn(path, "its list could not be read when it was backed up: what would match in it is not in the snapshot");
+  }
+  if (inside && (marks & format::kMarkIncomplete)) run_.collector.warn(Where{directory, {}}.path(), kIncomplete);
 }
 
 void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
@@ -140,12 +154,9 @@ void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
   Directory* child = run_.directories.add(frame.directory, entry.name);
   run_.directories.set_attributes(child, entry);
   child->chosen = inside && !(entry.marks & format::kMarkPartial);
+  tell_marks(child, entry.marks, inside);
   if (inside) {
     run_.collector.count_chosen();
-    if (entry.marks & format::kMarkUnreadable)
-      run_.collector.fail(Where{child, {}}.path(),
-                          "its list could not be read when it was backed up: only the directory itself is restored");
-    if (entry.marks & format::kMarkIncomplete) run_.collector.warn(Where{child, {}}.path(), kIncomplete);
     if (!runner_) run_.collector.count_directory();
   }
   frame.children.push_back({child, entry.child, inside});

@@ -35,6 +35,7 @@ class Walker {
     Directory* directory;  // planned; the walk takes over a reference
     std::string path;      // in the snapshot; "" for its root
     bool inside;           // chosen itself, so its contents are unless a pattern takes them out
+    std::uint32_t marks = 0;  // of its entry
   };
   // Everything in the directory node `node`, which is the base's.
   Result<> walk(Base base, const std::optional<format::ChunkRef>& node);
@@ -56,9 +57,11 @@ class Walker {
     std::size_t next = 0;
     std::string resume_after;  // last child of the batch
     bool more = false, first_pass = true;
+    std::string told;  // of what could not be read: each pass may meet it again
   };
 
   Result<> read(Frame& frame);
+  void tell_marks(const Directory* directory, std::uint32_t marks, bool inside);
   void visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
   void visit_directory(Frame& frame, const format::Entry& entry);
   bool chosen(const Frame& frame, const format::Entry& entry);

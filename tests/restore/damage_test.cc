@@ -10,6 +10,7 @@
 
 #include "foundation/encoding.h"
 #include "planted.h"
+#include "storage/fault_store.h"
 #include "support/temp_directory.h"
 
 namespace coppice::testing {
@@ -160,6 +161,73 @@ TEST_F(Damage, ADamagedPageOfAListCostsWhatIsOnIt) {
     EXPECT_EQ(tar->others, report->others);
   }
   EXPECT_GT(behind, 0);
+}
+
+// A huge directory is read again for each batch of its subdirectories. What cannot be read is told in whichever pass that is, and once.
+TEST_F(Damage, APageThatFailsInALaterPassIsToldToo) {
+  constexpr std::uint64_t kDirectories = 17'000;
+  Node root = directory_node("");
+  for (std::uint64_t i = 0; i < kDirectories; ++i) root.add(directory_node(fmt::format("d{:05}", i)));
+  root.add(file_node("a", "before them all"));
+  const auto body = plant(v, std::move(root), {.leaf_entries_max = 1000});
+  const auto run = [&](bool tar, std::int64_t crash_at, std::int64_t& operations) {
+    storage::FaultStore store(v.store, {.crash_at = crash_at});
+    auto vault = vault::Vault::open(store, v.bundle(format::Role::kReader), "", v.clock, v.entropy);
+    EXPECT_OK(vault);
+    auto reader = vault::ChunkReader::create(**vault, 1);   // what is read twice is fetched twice
+    EXPECT_OK(reader);
+    restore::RestoreProgress progress;
+    CancelToken cancel;
+    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    auto report = tar ? restore::write_tar(**reader, body, "", null, progress, cancel)
+                      : restore::restore_snapshot(**reader, body, {.target = target, .dry_run = true}, progress, cancel);
+    close(null);
+    operations = store.operations();
+    return report;
+  };
+  for (const bool tar : {false, true}) {
+    std::int64_t all = 0, ignored = 0;
+    const auto whole = run(tar, -1, all);
+    ASSERT_OK(whole);
+    EXPECT_EQ(whole->directories, kDirectories);
+    EXPECT_EQ(whole->failed, 0u);
+    for (const std::int64_t before_end : {1, 4}) {
+      const auto report = run(tar, all - before_end, ignored);
+      ASSERT_OK(report);
+      EXPECT_LT(report->directories, kDirectories);
+      EXPECT_GE(report->failed, 1u) << (tar ? "tar" : "restore") << " lost " << kDirectories - report->directories << " directories without a word";
+      EXPECT_NE(all_warnings(*report).find("a part of the list of this directory cannot be read"), std::string::npos) << all_warnings(*report);
+    }
+  }
+}
+
+// What could not be listed when it was backed up is lacking, whether it is met on the walk, or is itself what was asked for.
+TEST_F(Damage, ADirectoryThatCouldNotBeListedFailsAlsoWhenItIsAskedFor) {
+  Node locked = directory_node("locked");
+  locked.entry.marks = format::kMarkUnreadable;
+  const auto body = plant(v, directory_node("", {directory_node("s", {locked, file_node("file.txt", "x")})}));
+  int n = 0;
+  for (const std::string path : {"/s/locked", "/s", ""})
+    for (const bool in_place : {false, true})
+      for (const bool dry_run : {true, false}) {
+        Restoring run(v);
+        const auto report = run(body, {.target = target + std::to_string(n++), .sub_path = path, .in_place = in_place, .dry_run = dry_run});
+        ASSERT_OK(report);
+        EXPECT_EQ(report->failed, 1u) << path << " in place " << in_place << " dry " << dry_run;
+        EXPECT_NE(all_warnings(*report).find("locked: its list could not be read when it was backed up"), std::string::npos) << all_warnings(*report);
+      }
+  // What a pattern asks for may have been in there.
+  for (const std::string path : {"/s/locked", "/s"}) {
+    Restoring run(v);
+    const auto report = run(body, {.target = target + std::to_string(n++), .sub_path = path, .patterns = {"*.txt"}});
+    ASSERT_OK(report);
+    EXPECT_EQ(report->warnings_total, 1u) << all_warnings(*report);
+    EXPECT_EQ(report->failed, 0u);
+  }
+  Restoring elsewhere(v);
+  const auto report = elsewhere(body, {.target = target + std::to_string(n++), .patterns = {"/s/file.txt"}});
+  ASSERT_OK(report);
+  EXPECT_EQ(report->warnings_total, 0u) << all_warnings(*report);
 }
 
 TEST_F(Damage, WithoutItsRootNothingCanBeDone) {
