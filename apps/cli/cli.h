@@ -146,10 +146,13 @@ int report_opening(const Common& common, const Error& error);
 struct Chosen {
   tasks::SnapshotRef ref;
   vault::Snapshot snapshot;
+  std::vector<Warning> remarks;  // when a newer one was passed over: to be told, and the exit status is kWarnings
 };
 // For commands that read the snapshot's tree: kDenied in words when the key cannot.
 Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter);
 std::string choosing_hint(const Error& error);
+// What the snapshot lacks of what was asked for, the remarks included: for commands that give it back.
+std::vector<Warning> what_is_lacking(const Chosen& chosen);
 // Warnings about objects that should be snapshots and are not.
 void warn_of_bad(const Common& common, const vault::SnapshotList& list);
 

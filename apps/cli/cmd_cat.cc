@@ -22,6 +22,7 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
   if (!opened) return report_opening(common, opened.error());
   auto chosen = choose_readable(*opened->vault, options.snapshot, options.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
+  std::vector<Warning> warnings = chosen->remarks;
   vault::FoundEntry found;
   const auto work = [&]() -> Result<> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
@@ -34,13 +35,17 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
     return restore::write_content(*reader, found, STDOUT_FILENO, cancel);
   };
   if (auto done = work(); !done) return report(common, done.error().within(chosen->snapshot.short_id()));
+  if (found.entry.marks & format::kMarkChangedWhileRead)
+    warnings.push_back({ref->path, "it changed while it was backed up: its content may mix two states"});
+  print_warnings(common, warnings, warnings.size());
   if (common.json) {
     Json line{{"type", "summary"}, {"snapshot", chosen->snapshot.id()}};
     put_path(line, "path", ref->path);
     line["bytes"] = found.entry.size;
+    line["warnings"] = warnings.size();
     emit(line);
   }
-  return kDone;
+  return warnings.empty() ? kDone : kWarnings;
 }
 }  // namespace
 

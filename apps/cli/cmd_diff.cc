@@ -93,6 +93,7 @@ int run_diff(const Common& common, const DiffOptions& options, const CLI::App* c
   if (before->ref.has_path && after->ref.has_path && before->ref.path != after->ref.path) {
     return usage(command, "the same path is compared in both snapshots; name it once");
   }
+  for (const auto* one : {&*before, &*after}) print_warnings(common, one->remarks, one->remarks.size());
   const std::string base = before->ref.has_path ? before->ref.path : after->ref.has_path ? after->ref.path : "/";
 
   Counts counts;

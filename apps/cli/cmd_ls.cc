@@ -30,6 +30,15 @@ int run_ls(const Common& common, const LsOptions& options) {
   auto chosen = choose_readable(*opened->vault, options.snapshot, options.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
   const std::string base = chosen->ref.has_path ? chosen->ref.path : "/";
+  std::vector<Warning> warnings = chosen->remarks;
+  std::uint64_t warnings_total = warnings.size();
+  // Of each directory whose list is given.
+  const auto look_at_marks = [&](std::string_view path, const format::Entry& entry) {
+    constexpr std::size_t kWarningsMax = 1000;
+    if (entry.type != format::EntryType::kDirectory || !(entry.marks & format::kMarkUnreadable)) return;
+    ++warnings_total;
+    if (warnings.size() < kWarningsMax) warnings.push_back({std::string(path), "its list could not be read when it was backed up"});
+  };
   const auto work = [&]() -> Result<> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
     const auto start = TRY(vault::find_entry(*reader, *chosen->snapshot.body, base));
@@ -37,10 +46,12 @@ int run_ls(const Common& common, const LsOptions& options) {
       print_entry(common, options, base, base, start.entry);
       return {};
     }
+    look_at_marks(base, start.entry);
     return tasks::walk_tree(
         *reader, start.entry, base, [&](std::string_view path, const format::Entry& entry) -> Result<tasks::Descend> {
           // Names below the directory asked for when it is one level, whole paths when it is many.
           print_entry(common, options, path, options.recursive ? path : std::string_view(entry.name), entry);
+          if (options.recursive) look_at_marks(path, entry);
           return options.recursive ? tasks::Descend::kYes : tasks::Descend::kNo;
         });
   };
@@ -49,7 +60,8 @@ int run_ls(const Common& common, const LsOptions& options) {
         common, done.error().within(chosen->snapshot.short_id()),
         done.error().kind() == ErrorKind::kNotFound ? "'coppice ls' of the directory above shows what is there" : "");
   }
-  return kDone;
+  print_warnings(common, warnings, warnings_total);
+  return warnings_total == 0 ? kDone : kWarnings;
 }
 }  // namespace
 

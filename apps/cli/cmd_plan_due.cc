@@ -19,13 +19,23 @@ int run_plan_due(const Common& common, const DueOptions& options) {
   if (!chosen) return report(common, chosen.error());
   int worst = kDone;
   std::size_t due_count = 0;
+  bool any_is_on = false;
   for (const policy::Plan* plan : *chosen) {
     // What does not read says nothing against a run, which writes it anew.
     const auto state = tasks::read_plan_state(plans->places.state_directory, plan->name).value_or(tasks::PlanState{});
-    if (state.last && state.last->result == tasks::RunResult::kRunning) continue;
     const auto since = policy::due_since(*plan, state.last ? std::optional(state.last->started) : std::nullopt,
                                          platform::system_clock().now());
     if (!since) continue;
+    if (state.last && state.last->result == tasks::RunResult::kRunning) {
+      const std::string what = fmt::format("{} is due since {} and is not started: it is running since {} (process {})", plan->name,
+                                           plan->timezone.render(*since), plan->timezone.render(state.last->started), state.last->pid);
+      any_is_on = true;
+      if (common.json)
+        emit({{"type", "notice"}, {"message", what}});
+      else if (!common.quiet)
+        print(what + "\n");
+      continue;
+    }
     ++due_count;
     if (options.dry_run) {
       if (common.json)
@@ -40,7 +50,7 @@ int run_plan_due(const Common& common, const DueOptions& options) {
     if (after && after->last && after->last->result == tasks::RunResult::kInterrupted) break;  // so are the others
   }
   if (common.json && options.dry_run) emit({{"type", "summary"}, {"due", due_count}});
-  if (due_count == 0 && !common.json && !common.quiet) print("Nothing is due.\n");
+  if (due_count == 0 && !any_is_on && !common.json && !common.quiet) print("Nothing is due.\n");
   return worst;
 }
 }  // namespace

@@ -49,7 +49,7 @@ std::vector<std::string> patterns_of(const RestoreFlags& flags) {
 }
 
 void print_summary(const Common& common, const Chosen& chosen, const RestoreFlags& flags, const std::string& target,
-                   const restore::RestoreReport& report, double seconds) {
+                   const restore::RestoreReport& report, std::uint64_t lacking, double seconds) {
   if (common.json) {
     Json line{{"type", "summary"}, {"snapshot", chosen.snapshot.id()}, {"dry_run", flags.dry_run}};
     put_path(line, "target", target);
@@ -61,7 +61,7 @@ void print_summary(const Common& common, const Chosen& chosen, const RestoreFlag
                  {"skipped", report.skipped},
                  {"verified", report.verified},
                  {"failed", report.failed},
-                 {"warnings", report.warnings_total},
+                 {"warnings", report.warnings_total + lacking},
                  {"duration_ms", static_cast<std::uint64_t>(seconds * 1000)}});
     return emit(line);
   }
@@ -166,11 +166,8 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   auto chosen = choose_readable(*opened->vault, flags.snapshot, flags.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
   const format::SnapshotBody& body = *chosen->snapshot.body;
-  std::vector<Warning> partly;
-  for (const std::string& source : chosen->ref.has_path ? tasks::sources_below(body, chosen->ref.path) : std::vector<std::string>())
-    partly.push_back({chosen->ref.path, fmt::format("of it, this snapshot has {}", shown(source))});
-  if (!body.complete) partly.push_back({"", fmt::format("snapshot {} is partial: when it was made, a source was missing or could not be read", chosen->snapshot.short_id())});
-  print_warnings(common, partly, partly.size());
+  const std::vector<Warning> lacking = what_is_lacking(*chosen);
+  print_warnings(common, lacking, lacking.size());
 
   restore::RestoreOptions options;
   options.sub_path = chosen->ref.has_path && chosen->ref.path != "/" ? chosen->ref.path : "";
@@ -222,10 +219,10 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   }
   outcomes.print_lines();
   print_mount_points(common, *done);
-  print_summary(common, *chosen, flags, goal, *done,
+  print_summary(common, *chosen, flags, goal, *done, lacking.size(),
                 static_cast<double>(platform::system_clock().monotonic_ns() - begun) / 1e9);
   if (done->immutable > 0) note("  what is immutable or append-only is left as it is: --replace-immutable replaces and changes it\n");
-  return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
+  return done->failed > 0 ? kFailed : done->warnings_total + lacking.size() > 0 ? kWarnings : kDone;
 }
 }  // namespace
 

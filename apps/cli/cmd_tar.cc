@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "cli.h"
 #include "platform/file.h"
 #include "restore/restore.h"
@@ -14,6 +16,13 @@ struct TarOptions {
   std::string snapshot, output;
   tasks::SnapshotFilter filter;
 };
+
+// Who is told that the archive is done may take away what is in it.
+Result<> finish_archive(platform::Fd file) {
+  if (::fsync(file.get()) != 0 && errno != EINVAL) return fail_errno(errno, "fsync");   // EINVAL: a pipe, a device
+  if (::close(file.release()) != 0 && errno != EINTR) return fail_errno(errno, "close");
+  return {};
+}
 
 int run_tar(const Common& common, const TarOptions& options, const CLI::App* command) {
   const bool to_stdout = options.output.empty() || options.output == "-";
@@ -31,6 +40,8 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
   auto chosen = choose_readable(*opened->vault, options.snapshot, options.filter);
   if (!chosen) return report(common, chosen.error(), choosing_hint(chosen.error()));
   const auto& body = *chosen->snapshot.body;
+  const std::vector<Warning> lacking = what_is_lacking(*chosen);
+  print_warnings(common, lacking, lacking.size());
   const std::string sub_path = chosen->ref.has_path && chosen->ref.path != "/" ? chosen->ref.path : "";
 
   restore::RestoreProgress progress;
@@ -48,6 +59,7 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
                                    sub_path.empty()};
     });
     auto report = TRY(restore::write_tar(*reader, body, sub_path, file.get(), progress, cancel));
+    if (!to_stdout) TRY(within(finish_archive(std::move(file)), options.output));
     return report;
   };
   auto done = work();
@@ -63,12 +75,12 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
           {"others", done->others},
           {"bytes", done->bytes},
           {"failed", done->failed},
-          {"warnings", done->warnings_total}});
+          {"warnings", done->warnings_total + lacking.size()}});
   } else if (!common.quiet && !to_stdout) {
     print(fmt::format("{}: {}, {}\n", shown(options.output), tasks::render_count(done->files, "file"),
                       tasks::render_size(done->bytes)));
   }
-  return done->failed > 0 ? kFailed : done->warnings_total > 0 ? kWarnings : kDone;
+  return done->failed > 0 ? kFailed : done->warnings_total + lacking.size() > 0 ? kWarnings : kDone;
 }
 }  // namespace
 

@@ -23,12 +23,33 @@ Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& tex
   Chosen chosen;
   chosen.ref = TRY(tasks::parse_snapshot_ref(text));
   const auto list = TRY(vault.snapshots());
-  chosen.snapshot = *TRY(tasks::find_snapshot(list, chosen.ref, filter));
+  const vault::Snapshot* newer = nullptr;
+  chosen.snapshot = *TRY(tasks::find_snapshot(list, chosen.ref, filter, &newer));
+  if (newer) {
+    const auto describe = [](const vault::Snapshot& one) {
+      return fmt::format("{} of {}", one.short_id(), render_local(tasks::snapshot_time(one)));
+    };
+    chosen.remarks.push_back(
+        {chosen.ref.path, fmt::format("the newest whole snapshot is taken, {}: {} is partial. To take that one, name it: {}:{}",
+                                      describe(chosen.snapshot), describe(*newer), newer->short_id(), render_printable(chosen.ref.path))});
+  }
   if (!chosen.snapshot.body) {
     return fail(ErrorKind::kDenied,
                 fmt::format("snapshot {} cannot be read with the key at hand", chosen.snapshot.short_id()));
   }
   return chosen;
+}
+
+std::vector<Warning> what_is_lacking(const Chosen& chosen) {
+  std::vector<Warning> lacking = chosen.remarks;
+  const format::SnapshotBody& body = *chosen.snapshot.body;
+  if (chosen.ref.has_path)
+    for (const std::string& source : tasks::sources_below(body, chosen.ref.path))
+      lacking.push_back({chosen.ref.path, fmt::format("of it, this snapshot has {}", shown(source))});
+  if (!body.complete)
+    lacking.push_back({"", fmt::format("snapshot {} is partial: when it was made, a source was missing or could not be read",
+                                       chosen.snapshot.short_id())});
+  return lacking;
 }
 
 std::string choosing_hint(const Error& error) {

@@ -39,18 +39,24 @@ void judge_last_run(const RunRecord& last, const policy::TimeZone& zone, PlanSta
 
 void judge_age(const policy::Plan& plan, Timestamp now, std::optional<std::chrono::seconds> age_max, PlanStatus& status) {
   if (!is_good(status.verdict)) return;
+  // A run that is on may hang: what was due since it began is judged all the same.
+  const bool running = status.verdict == Verdict::kRunning;
+  const std::string on = running ? "; one is " + status.message : "";
   if (status.age && *status.age < -kOverdueAfter) {
     status.verdict = Verdict::kUnreadable;
     status.message = fmt::format("the last good run is of {}, which is yet to come: a clock was wrong",
                                  plan.timezone.render(status.state.last_good->started));
   } else if (age_max && status.age && *status.age > *age_max) {
     status.verdict = Verdict::kTooOld;
-    status.message = fmt::format("the last good run is {} old", render_age(*status.age));
-  } else if (status.verdict == Verdict::kGood && plan.schedule) {
+    status.message = fmt::format("the last good run is {} old{}", render_age(*status.age), on);
+  } else if (age_max && running && !status.age && later(status.state.last->started, *age_max) < now) {
+    status.verdict = Verdict::kTooOld;
+    status.message = "there is no good run" + on;
+  } else if (plan.schedule) {
     const auto due = plan.schedule->previous(later(now, -kOverdueAfter), plan.timezone);
     if (!due || status.state.last->started >= *due) return;
     status.verdict = Verdict::kOverdue;
-    status.message = fmt::format("a run was due {} and none began", plan.timezone.render(*due));
+    status.message = fmt::format("a run was due {} and none began{}", plan.timezone.render(*due), on);
   }
 }
 

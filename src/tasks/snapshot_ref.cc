@@ -141,7 +141,7 @@ Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::Snapsh
 }
 
 Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref,
-                                             const SnapshotFilter& filter) {
+                                             const SnapshotFilter& filter, const vault::Snapshot** passed_over) {
   if (ref.kind == SnapshotRef::Kind::kPrefix) {
     std::vector<const vault::Snapshot*> found;
     for (const auto& snapshot : list.snapshots) {
@@ -164,16 +164,31 @@ Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, co
     return fail(ErrorKind::kConflict, std::move(text));
   }
   auto chosen = TRY(filter_snapshots(list, filter));
-  if (ref.has_path && ref.path != "/") {
+  const bool of_path = ref.has_path && ref.path != "/";
+  if (of_path) {
     std::vector<const vault::Snapshot*> whole;
     std::ranges::copy_if(chosen, std::back_inserter(whole), [&](auto* one) { return one->body && holds_whole(*one->body, ref.path); });
     if (!whole.empty()) chosen = std::move(whole);
   }
-  const vault::Snapshot* best = nullptr;
-  for (const auto* snapshot : chosen) {
-    const bool is_newer = ref.kind == SnapshotRef::Kind::kLatest ||
-                          (snapshot_time(*snapshot) < ref.before && (!best || snapshot_time(*best) <= snapshot_time(*snapshot)));
-    if (is_newer) best = snapshot;
+  const auto newest = [&](auto&& fits) {
+    const vault::Snapshot* best = nullptr;
+    for (const auto* snapshot : chosen) {
+      const bool is_newer = ref.kind == SnapshotRef::Kind::kLatest ||
+                            (snapshot_time(*snapshot) < ref.before && (!best || snapshot_time(*best) <= snapshot_time(*snapshot)));
+      if (is_newer && fits(*snapshot)) best = snapshot;
+    }
+    return best;
+  };
+  const vault::Snapshot* best = newest([](const auto&) { return true; });
+  if (best && of_path && best->body && !best->body->complete) {
+    const auto is_whole = [&](const auto& one) {
+      return one.body && one.body->complete && one.body->host == best->body->host && holds_whole(*one.body, ref.path) &&
+             (!filter.signers.empty() || !is_in_anothers_name(one, list));
+    };
+    if (const vault::Snapshot* whole = newest(is_whole)) {
+      if (passed_over) *passed_over = best;
+      best = whole;
+    }
   }
   if (best && filter.signers.empty() && is_in_anothers_name(*best, list)) {
     const std::string host = render_printable(best->body->host), signer = render_printable(best->signer_name);

@@ -28,6 +28,39 @@ says "c: some of its attributes could not be read when it was backed up"
 status 3 "$coppice" tar "latest:$source"
 says "some of its attributes"
 
+# What was not whole when it was backed up is told by whatever gives it back, also when it is all that is asked for.
+failing getdents64 a/b
+status 0 "$coppice" ls "latest:$source/a"
+for command in "ls latest:$source/a/b" "ls -R latest:$source"; do
+  status 3 "$coppice" $command
+  says "a/b: its list could not be read when it was backed up"
+done
+for path in "$source/a/b" "$source"; do
+  status 1 "$coppice" restore "latest:$path" --to "$work/unlisted"
+  says "a/b: its list could not be read when it was backed up"
+  status 1 "$coppice" restore "latest:$path" --in-place --dry-run
+  status 1 "$coppice" tar "latest:$path"
+done
+python3 -c 'import os, sys
+while True: os.utime(sys.argv[1])' "$source/c/large" &
+busy=$!
+for _ in $(seq 50); do
+  "$coppice" backup "$source" > "$work/out" 2> "$work/err" || true
+  grep -q "changed while" "$work/err" && break
+done
+kill $busy
+wait $busy || true
+says "large: changed while it was read"
+status 3 "$coppice" cat "latest:$source/c/large"
+says "large: it changed while it was backed up: its content may mix two states"
+cmp -s "$work/out" "$source/c/large" || die "the content is not there, or not alone"
+sleep 3
+
+# An archive that did not reach the disk is none.
+status 1 strace -f -o "$work/trace" -P "$work/lost.tar" -e trace=fsync -e inject=fsync:error=EIO "$coppice" tar "latest:$source/a" -o "$work/lost.tar"
+says "lost.tar: fsync"
+status 0 "$coppice" tar "latest:$source/a" -o /dev/null
+
 status 0 "$coppice" backup "$source"
 says "1 changed"
 status 0 "$coppice" restore "latest:$source" --to "$work/whole"

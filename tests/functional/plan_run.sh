@@ -233,7 +233,7 @@ status 1 "$coppice" status
 says "NOT GOOD: failed"
 status 0 "$coppice" list --tag plan:pair
 says "(partial)"
-status 0 "$coppice" restore latest --tag plan:pair --to "$work/partial"
+status 3 "$coppice" restore latest --tag plan:pair --to "$work/partial"
 says "is partial: when it was made, a source was missing or could not be read"
 mv "$work/away" "$work/third"
 for _ in 1 2; do status 0 "$coppice" plan run pair; done

@@ -72,5 +72,29 @@ same "$work/two/data" "$work/two-back"
 status 0 "$coppice" cat "latest:$work/two/data/part/file"
 says part
 # Nobody has /two whole: then it is the newest, and what it has of it is told.
-status 0 "$coppice" restore "latest:$work/two" --to "$work/two-part"
+status 3 "$coppice" restore "latest:$work/two" --to "$work/two-part"
 says "of it, this snapshot has $work/two/etc"
+
+# One that lacks a source is passed over for an older whole one of that host, and both are named.
+mkdir -p "$work/three/a" "$work/three/b"
+echo old > "$work/three/a/file"; echo b > "$work/three/b/file"
+status 0 "$coppice" backup -q "$work/three/a" "$work/three/b"
+cp -a "$work/three" "$work/three-whole"
+echo new > "$work/three/a/file"
+mv "$work/three/b" "$work/three-b"
+status 3 "$coppice" backup "$work/three/a" "$work/three/b"
+status 3 "$coppice" restore "latest:$work/three/b" --to "$work/three-back/b"
+says "the newest whole snapshot is taken, .*: .* is partial. To take that one, name it: [0-9a-f]*:$work/three/b"
+status 3 "$coppice" restore "latest:$work/three/a" --to "$work/three-back/a"
+says "the newest whole snapshot is taken"
+same "$work/three-whole" "$work/three-back"
+partial=$(sed -n 's/.*To take that one, name it: \([0-9a-f]*\):.*/\1/p' "$work/err")
+for command in cat tar ls; do
+  status 3 "$coppice" "$command" "latest:$work/three/a/file"
+  says "the newest whole snapshot is taken"
+done
+status 0 "$coppice" cat "$partial:$work/three/a/file"
+says "^new$"
+status 3 "$coppice" restore "$partial:$work/three/a" --to "$work/three-newer"
+says "snapshot $partial is partial"
+same "$work/three/a" "$work/three-newer"

@@ -100,3 +100,27 @@ PY
 status 1 "$coppice" status --prometheus "$work/no/such/place.prom"
 status 2 "$coppice" status --max-age soon
 status 1 "$coppice" status nosuch
+
+# A run that hangs is not good when the next one is overdue. It is not started a second time, and that is told.
+sed -i 's|^schedule = .*|&\nbefore = [["/bin/sleep", "60"]]|' "$config"
+"$coppice" plan run data > "$work/hanging" 2>&1 &
+run=$!
+for _ in $(seq 100); do [ "$(verdict data)" = "data=running" ] && break; sleep 0.05; done
+status 0 "$coppice" status data
+python3 - "$(state data)" <<'PY'
+import datetime, json, sys
+state = json.load(open(sys.argv[1]))
+state["last"]["started"] = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+json.dump(state, open(sys.argv[1], "w"))
+PY
+status 1 "$coppice" status data --prometheus "$prom"
+says "NOT GOOD: overdue"
+says "^data: a run was due .* and none began; one is running since .* (process $run)$"
+grep -q '^coppice_plan_good{plan="data"} 0$' "$prom" && grep -q '^coppice_plan_running{plan="data"} 1$' "$prom" || die "$(cat "$prom")"
+status 0 "$coppice" plan due data
+says "^data is due since .* and is not started: it is running since .* (process $run)$"
+! grep -q "Nothing is due" "$work/out" || die "nothing is due, and something is"
+status 0 "$coppice" plan due data -q
+[ ! -s "$work/out" ] && [ ! -s "$work/err" ] || die "cron would mail every five minutes"
+kill $run
+wait $run || true

@@ -59,8 +59,31 @@ TEST(PlanStatus, ARunThatWasDueAndDidNotBeginIsOverdue) {
   const std::int64_t next = kEight + 86400;
   EXPECT_EQ(verdict({good, good}, next + 3599), Verdict::kGood);
   EXPECT_EQ(verdict({good, good}, next + 3600), Verdict::kOverdue);
-  EXPECT_EQ(verdict({RunRecord{.started = {kEight + 1}}, good}, next + 7200), Verdict::kRunning) << "one takes long";
   EXPECT_EQ(judge_plan(daily(), PlanState{good, good}, {kEight}, std::nullopt).next, (Timestamp{next}));
+}
+
+// A run that hangs looks like one that is on.
+TEST(PlanStatus, ARunThatIsOnWhenTheNextOneIsOverdueIsNotGood) {
+  const RunRecord good = ended(kEight - 86400, RunResult::kGood), on{.started = {kEight + 1}, .pid = 7};
+  const std::int64_t next = kEight + 86400;
+  EXPECT_EQ(verdict({on, good}, kEight + 7200), Verdict::kRunning) << "one takes long";
+  EXPECT_EQ(verdict({on, good}, next + 3599), Verdict::kRunning);
+  EXPECT_EQ(verdict({on, std::nullopt}, next + 3599), Verdict::kRunning) << "the first one may take longest";
+  for (const PlanState& state : {PlanState{on, good}, PlanState{on, std::nullopt}}) {
+    const PlanStatus status = judge_plan(daily(), state, {next + 3600}, std::nullopt);
+    EXPECT_EQ(status.verdict, Verdict::kOverdue);
+    EXPECT_THAT(status.message, HasSubstr("running since 2026-11-22 08:00:01"));
+    EXPECT_THAT(status.message, HasSubstr("process 7"));
+    const std::string text = render_prometheus({status});
+    EXPECT_THAT(text, HasSubstr("coppice_plan_good{plan=\"data\"} 0\n"));
+    EXPECT_THAT(text, HasSubstr("coppice_plan_running{plan=\"data\"} 1\n"));
+  }
+  policy::Plan by_hand = daily();
+  by_hand.schedule.reset();
+  EXPECT_EQ(verdict({on, std::nullopt}, next + 86400, std::nullopt, by_hand), Verdict::kRunning);
+  EXPECT_EQ(verdict({on, std::nullopt}, kEight + 1 + 26 * 3600, 26h, by_hand), Verdict::kRunning);
+  EXPECT_EQ(verdict({on, std::nullopt}, kEight + 2 + 26 * 3600, 26h, by_hand), Verdict::kTooOld) << "nothing good has come of it in all that time";
+  EXPECT_THAT(judge_plan(by_hand, PlanState{on, good}, {next}, 26h).message, HasSubstr("running since"));
 }
 
 TEST(PlanStatus, AgesAreForPeople) {

@@ -130,6 +130,31 @@ TEST(SnapshotRef, WhatStandsInAnothersNameIsNotChosenUnasked) {
   EXPECT_EQ((*latest({}))->session.slot, 2u);
 }
 
+TEST(SnapshotRef, AWholeSnapshotOfAPathGoesBeforeANewerPartialOneOfItsHost) {
+  auto list = some();
+  list.snapshots[2].body->complete = false;
+  const auto chosen = [&](const char* ref, const SnapshotFilter& filter = {}) {
+    const vault::Snapshot* passed_over = nullptr;
+    const auto found = find_snapshot(list, *parse_snapshot_ref(ref), filter, &passed_over);
+    return found ? std::pair(static_cast<int>((*found)->session.slot), passed_over ? static_cast<int>(passed_over->session.slot) : -1) : std::pair(-1, -1);
+  };
+  EXPECT_EQ(chosen("latest:/srv"), std::pair(0, 2)) << "not that of another host, though it is newer";
+  EXPECT_EQ(chosen("@1970-01-01T00:25Z:/srv"), std::pair(0, 2));
+  EXPECT_EQ(chosen("@1970-01-01T00:20Z:/srv"), std::pair(0, -1)) << "what comes later is passed over by the moment";
+  EXPECT_EQ(chosen("latest"), std::pair(2, -1));
+  EXPECT_EQ(chosen("latest:/"), std::pair(2, -1));
+  EXPECT_EQ(chosen("1234:/srv"), std::pair(2, -1)) << "who names it means it";
+  list.snapshots[0].body->complete = false;
+  EXPECT_EQ(chosen("latest:/srv", {.hosts = {"web1"}}), std::pair(2, -1)) << "only partial ones: the newest";
+  list.snapshots[0].body->complete = true;
+  list.snapshots[0].signer_name = "web2";
+  list.snapshots[2].signer_name = "web1";
+  EXPECT_EQ(chosen("latest:/srv"), std::pair(2, -1)) << "nor one that another's key signed in its name";
+  list.snapshots[0].signer_name = "web1";
+  list.snapshots[0].body->sources = {"/srv/part"};
+  EXPECT_EQ(chosen("latest:/srv"), std::pair(2, -1)) << "one that lacks a source goes before one that never had it";
+}
+
 TEST(SnapshotRef, TheFilterHoldsForAnIdToo) {
   const auto list = some();
   EXPECT_EQ((*find_snapshot(list, *parse_snapshot_ref("abcf"), {.hosts = {"web2"}}))->session.slot, 1u);

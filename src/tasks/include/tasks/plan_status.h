@@ -14,12 +14,12 @@ namespace coppice::tasks {
 
 enum class Verdict {
   kGood,       // the last run made a snapshot, perhaps with warnings
-  kRunning,    // a run is on, and the last good one is not too old
+  kRunning,    // a run is on, the last good one is not too old, and none that was due since is overdue
   kNeverRan,
   kFailed,     // the last run made no snapshot
   kDidNotEnd,
-  kTooOld,     // the last good one is older than was asked for
-  kOverdue,    // the schedule was due and nothing ran
+  kTooOld,     // the last good one is older than was asked for; or there is none, and the run that is on began longer ago
+  kOverdue,    // the schedule was due and no run began, perhaps because one is on still
   kUnreadable, // what is remembered of the runs is damaged, or lies in the future
 };
 std::string_view verdict_name(Verdict verdict);  // "good", "running", "never_ran", ...

@@ -48,12 +48,13 @@ Timestamp snapshot_time(const vault::Snapshot& snapshot);
 
 // The snapshot that `ref` means. "latest" is the last that began (sessions are numbered: a clock set wrongly once does
 // not pin it for ever); a moment is that of the times shown; with a path, both are of the snapshots that have it whole,
-// if there are any: a newer one may have nothing of it, or a part. All three choose from what the filter takes. kNotFound,
-// which tells when only the filter is in the way; kConflict for an ambiguous prefix, naming the candidates, and when
-// "latest" or a moment would choose one in another's name, unless the filter names signers; kDenied when a filter needs
-// bodies that this key cannot open.
+// if there are any: a newer one may have nothing of it, or a part. Of these, where the newest is partial (it lacks a source,
+// which may be this one), the newest of its host that is not, and `passed_over` is set to the partial one. All three choose
+// from what the filter takes. kNotFound, which tells when only the filter is in the way; kConflict for an ambiguous prefix,
+// naming the candidates, and when "latest" or a moment would choose one in another's name, unless the filter names signers;
+// kDenied when a filter needs bodies that this key cannot open.
 Result<const vault::Snapshot*> find_snapshot(const vault::SnapshotList& list, const SnapshotRef& ref,
-                                             const SnapshotFilter& filter);
+                                             const SnapshotFilter& filter, const vault::Snapshot** passed_over = nullptr);
 
 // All that the filter takes, oldest session first. kDenied as above.
 Result<std::vector<const vault::Snapshot*>> filter_snapshots(const vault::SnapshotList& list,
