@@ -117,7 +117,7 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
                               report->not_remembered->message())
                 : "This host's next backup stores anew what its sources still have of a damaged pack, and its new snapshots are whole. Other hosts go on to rely "
                   "on theirs until a check runs there too, or the pack is moved out of the vault.\n"));
-      print(fitted("Older snapshots lack those files for good: take what else you want of them, then forget them.\n"));
+      print(fitted("Older snapshots lack those files, unless what is damaged is put back from a copy of the vault: take what else you want of them, then forget them.\n"));
     }
   }
   return report->damaged() ? kFailed : kDone;

@@ -16,7 +16,7 @@ namespace coppice::cli {
 namespace {
 struct KeyFlags {
   std::string name, role = "reader", key_file_out, recipient, new_passphrase_file, file;
-  bool passphrase = false, yes = false;
+  bool passphrase = false, yes = false, undo_forgets = false;
 };
 
 constexpr std::string_view kOwnerHint =
@@ -150,21 +150,28 @@ constexpr std::string_view kNotTakenBack =
 int run_remove(const Common& common, const KeyFlags& flags) {
   auto opened = open_owner(common);
   if (!opened) return report_opening(common, opened.error());
-  if (!flags.yes && keys::find_living(opened->vault->roster(), flags.name)) {
+  if (const format::Member* member = keys::find_living(opened->vault->roster(), flags.name); member && !flags.yes) {
     const auto loss = loss_of(opened->vault->roster(), flags.name);
     const std::string is = loss.empty() ? "" : fmt::format("{} is {}", shown(flags.name), loss);
     if (!common.json && !common.quiet) note(fitted(fmt::format("{} would open nothing new. {}\n", shown(flags.name), kNotTakenBack)));
+    if (const auto forgets = opened->vault->forgets_by(member->id); forgets && !forgets->empty() && !common.json && !common.quiet)
+      note(fitted(fmt::format("It forgot {}, which {}.\n", tasks::render_count(forgets->size(), "snapshot"),
+                              flags.undo_forgets ? "would be listed again" : "would stay forgotten (--undo-forgets lists them again)")));
     if (!confirm(is.empty() ? fmt::format("Remove {}?", shown(flags.name)) : is + ". Remove it?"))
       return report(common, Error(ErrorKind::kCancelled, "nothing was removed" + (is.empty() ? "" : ": " + is)), "--yes does it without asking");
   }
-  auto removed = tasks::remove_member(*opened->vault, flags.name);
+  auto removed = tasks::remove_member(*opened->vault, flags.name, flags.undo_forgets ? tasks::ItsForgets::kFall : tasks::ItsForgets::kStand);
   if (!removed)
     return report(common, removed.error(),
                   changing_hint(removed.error(), "'coppice key list' shows who is there"));
   if (common.json) {
-    emit(describe_member(*removed));
+    emit(describe_member(removed->member));
   } else if (!common.quiet) {
-    print(fitted(fmt::format("{} can open nothing new, and what it commits from now on does not count.\n{}\n", shown(removed->name), kNotTakenBack)));
+    print(fitted(fmt::format("{} can open nothing new, and what it commits from now on does not count.\n{}\n", shown(removed->member.name), kNotTakenBack)));
+    if (removed->forgets > 0)
+      print(fitted(fmt::format("{} that it forgot {} {}.\n", tasks::render_count(removed->forgets, "snapshot"),
+                               flags.undo_forgets ? (removed->forgets == 1 ? "is" : "are") : (removed->forgets == 1 ? "stays" : "stay"),
+                               flags.undo_forgets ? "listed again" : "forgotten")));
     print(fitted("Next: coppice key rotate    so that new backups are sealed with a key that it never had\n"));
   }
   return kDone;
@@ -269,6 +276,7 @@ void add_key(Cli& cli) {
   CLI::App* remove = add_command(*key, "remove", "Take a holder out of the roster", {"coppice key remove web1"});
   remove->add_option("name", flags->name, "The holder's name")->required()->type_name("KEY");
   remove->add_flag("-y,--yes", flags->yes, "Do not ask, not even about the last owner or the last passphrase");
+  remove->add_flag("--undo-forgets", flags->undo_forgets, "List again the snapshots that it forgot: for a key that was stolen");
   add_common_options(cli, remove, Access::kVault);
   remove->callback([&cli, flags] { cli.action = [&cli, flags] { return run_remove(cli.common, *flags); }; });
 

@@ -37,16 +37,18 @@ void print_group(const tasks::KeepGroup& group, const policy::TimeZone& zone) {
 int forget_all(const Common& common, const vault::Vault& vault, const std::vector<const vault::Snapshot*>& chosen,
                std::size_t total) {
   std::size_t forgotten = 0;
+  std::optional<Error> failed;   // one that cannot be forgotten keeps no other
   for (const auto* snapshot : chosen) {
     if (auto done = vault.forget(*snapshot); !done) {
-      return report(common,
-                    done.error().within(
-                        fmt::format("forgetting {} ({} forgotten before it)", snapshot->short_id(), tasks::render_count(forgotten, "snapshot"))),
-                    tasks::unwritable_hint(done.error()));
+      if (failed) note(fmt::format("coppice: {}\n", failed->message()));
+      failed = done.error().within("forgetting " + snapshot->short_id());
+      if (done.error().kind() == ErrorKind::kDenied || done.error().kind() == ErrorKind::kExhausted) break;
+      continue;
     }
     ++forgotten;
     if (common.json) emit({{"type", "forgotten"}, {"id", snapshot->id()}});
   }
+  if (failed) return report(common, failed->within(fmt::format("{} forgotten", tasks::render_count(forgotten, "snapshot"))), tasks::unwritable_hint(*failed));
   if (common.json) {
     emit({{"type", "summary"}, {"dry_run", false}, {"forgotten", forgotten}});
   } else {

@@ -166,7 +166,25 @@ Result<SessionId> parse_snapshot_object(std::string_view object) {
   return SessionId{*generation, *slot};
 }
 
-std::string forget_object(SessionId session) { return fmt::format("forgets/{}.{}", session.generation, session.slot); }
+std::string forget_object(SessionId session, std::uint32_t place) {
+  CHECK(place < kForgetPlaces);
+  return fmt::format("forgets/{}.{}", session.generation, session.slot) + (place > 0 ? fmt::format(".{}", place) : "");
+}
+
+Result<SessionId> parse_forget_object(std::string_view object) {
+  std::string_view rest = object;
+  if (!take_prefix(rest, "forgets/")) return not_a_name("forget", object);
+  const bool first = std::ranges::count(rest, '.') == 1;
+  const auto generation = take_number(rest, '.');
+  const auto slot = generation ? take_number(rest, first ? 0 : '.') : std::nullopt;
+  if (!slot) return not_a_name("forget", object);
+  if (!first) {
+    const auto place = take_number(rest, 0);
+    if (!place || *place == 0 || *place >= kForgetPlaces) return not_a_name("forget", object);
+  }
+  return SessionId{*generation, *slot};
+}
+
 std::string list_object(const Digest& hash) { return "lists/" + render_hex(hash); }
 std::string roster_object(std::uint32_t version) { return fmt::format("roster/{}", version); }
 std::string key_object(const MemberId& member) { return "keys/" + render_hex(member); }

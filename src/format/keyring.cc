@@ -25,6 +25,10 @@ const char* roster_breach(const Roster& roster) {
     if (member.name.empty() || member.name.size() > kMemberNameBytesMax || !is_printable_utf8(member.name))
       return "a member's name is not 1 to 64 bytes of printable UTF-8";
     if (!ids.insert(member.id).second) return "a member's id stands there twice";
+    if (!member.revoked_from && !member.open_then.empty()) return "a member has void sessions and is not revoked";
+    for (std::size_t i = 0; i < member.open_then.size(); ++i)
+      if (member.open_then[i] >= (i + 1 < member.open_then.size() ? member.open_then[i + 1] : *member.revoked_from))
+        return "a member's void sessions do not ascend, or reach its revocation";
     if (!member.revoked_from && !names.insert(member.name).second) return "two members bear one name";
   }
   for (std::size_t i = 1; i < roster.epochs.size(); ++i)
@@ -57,6 +61,7 @@ const char* slot_breach(const KeySlot& slot) {
 Bytes encode_roster(const Roster& roster) {
   CHECK(roster.members.size() <= kRosterMembersMax && roster.epochs.size() <= kRosterEpochsMax);
   CHECK(roster_breach(roster) == nullptr);
+  for (const Member& member : roster.members) CHECK(member.open_then.size() <= kRosterOpenSessionsMax);
   Bytes out;
   Writer w(out);
   w.u32(roster.version);
@@ -72,7 +77,10 @@ Bytes encode_roster(const Roster& roster) {
     w.bytes(member.slot_key);
     encode_timestamp(w, member.added);
     w.u8(member.revoked_from ? 1 : 0);
-    if (member.revoked_from) encode_session(w, *member.revoked_from);
+    if (!member.revoked_from) continue;
+    encode_session(w, *member.revoked_from);
+    w.varint(member.open_then.size());
+    for (const SessionId session : member.open_then) encode_session(w, session);
   }
   w.varint(roster.epochs.size());
   for (const EpochRecord& epoch : roster.epochs) {
@@ -102,7 +110,10 @@ Result<Roster> decode_roster(ByteSpan body) {
     member.added = decode_timestamp(d);
     const std::uint8_t revoked = d.u8();
     d.rule(revoked <= 1, "a flag is neither 0 nor 1");
-    if (revoked == 1) member.revoked_from = decode_session(d);
+    if (revoked != 1) continue;
+    member.revoked_from = decode_session(d);
+    const std::uint64_t open = d.count(kRosterOpenSessionsMax, 2);
+    for (std::uint64_t k = 0; k < open && !d.going_wrong(); ++k) member.open_then.push_back(decode_session(d));
   }
   const std::uint64_t epochs = d.count(kRosterEpochsMax, 4 + 32);
   roster.epochs.reserve(epochs);

@@ -1,4 +1,6 @@
 // What members sign, and whether they might.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "keys/key_file.h"
@@ -26,6 +28,8 @@ Result<> may_sign(const format::Member& member, std::string_view magic, format::
   if (member.revoked_from && (magic == format::kForgetMagic || session >= *member.revoked_from))
     return fail(ErrorKind::kDenied, fmt::format("\"{}\" was revoked from session {}.{} on", member.name,
                                                 member.revoked_from->generation, member.revoked_from->slot));
+  if (magic == format::kCommitMagic && std::ranges::binary_search(member.open_then, session))
+    return fail(ErrorKind::kDenied, fmt::format("\"{}\" had committed no session {}.{} when its key was removed", member.name, session.generation, session.slot));
   return {};
 }
 

@@ -130,7 +130,7 @@ Result<> check_successor(const Roster& previous, const RosterMark& previous_mark
     const Member* same = find_member(next, member.id);
     if (!same || !same_member(member, *same))
       return refuse(fmt::format("\"{}\" is gone or has other keys", member.name));
-    if (member.revoked_from && (!same->revoked_from || *same->revoked_from > *member.revoked_from))
+    if (member.revoked_from && (!same->revoked_from || *same->revoked_from > *member.revoked_from || same->open_then != member.open_then))
       return refuse(fmt::format("the revocation of \"{}\" is taken back", member.name));
   }
   const auto same_epoch = [](const format::EpochRecord& a, const format::EpochRecord& b) {
@@ -200,12 +200,13 @@ Result<Roster> with_member_added(const Roster& roster, const RosterMark& mark, M
 }
 
 Result<Roster> with_member_revoked(const Roster& roster, const RosterMark& mark, const format::MemberId& id,
-                                   format::SessionId from) {
+                                   format::SessionId from, std::vector<format::SessionId> open) {
   Roster next = TRY(next_version(roster, mark));
   const auto it = std::ranges::find(next.members, id, &Member::id);
   if (it == next.members.end()) return breach("the roster has no such member");
   if (it->revoked_from && *it->revoked_from <= from) return breach(fmt::format("\"{}\" is revoked already", it->name));
   it->revoked_from = from;
+  it->open_then = std::move(open);
   return checked(std::move(next));
 }
 

@@ -82,11 +82,12 @@ void compare_with_packs(CheckRun& run, const Batch& batch, const ListTable& list
     const PackTable::Row* pack = table.find(row.pack);
     if (!pack) {
       if (!run.pack_lists_complete) continue;
-      touch_all(
-          run,
-          run.findings.add_pack(row.pack, Error(ErrorKind::kNotFound,
-                                                "a reference list names this pack, but no valid commit records it")),
-          row.snapshots, batch);
+      const bool there = run.vault.store().size(format::pack_object(row.pack)).has_value();
+      touch_all(run,
+                run.findings.add_pack(row.pack, there ? Error(ErrorKind::kCorrupt, "it is there, but the commit that recorded it is lost or damaged, so that nobody "
+                                                                                   "can say whether it is whole: put that commit back from a copy of the vault")
+                                                      : Error(ErrorKind::kNotFound, "a reference list names this pack, but no valid commit records it")),
+                row.snapshots, batch);
       continue;
     }
     const bool bad = pack->bad || run.findings.any_bad_block();

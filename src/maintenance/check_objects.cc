@@ -60,8 +60,7 @@ bool is_control_object(const CheckRun& run, const std::string& name) {
     return std::ranges::any_of(run.vault.roster().members,
                                [&](const format::Member& m) { return name.starts_with(format::key_object(m.id)); });
   if (name.starts_with("snapshots/")) return format::parse_snapshot_object(name).has_value();
-  if (name.starts_with("forgets/"))
-    return format::parse_snapshot_object("snapshots/" + name.substr(std::string_view("forgets/").size())).has_value();
+  if (name.starts_with("forgets/")) return format::parse_forget_object(name).has_value();
   return name.starts_with("generations/") && format::parse_slot_object(name).has_value();
 }
 

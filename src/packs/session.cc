@@ -1,37 +1,76 @@
 #include "packs/session.h"
 
 #include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
 
 namespace coppice::packs {
+namespace {
+
+// Whether anything has `name`, be it no file or not ours to read.
+Result<bool> is_taken(storage::ObjectStore& store, const std::string& name) {
+  const Result<std::uint64_t> size = store.size(name);
+  if (size || size.error().kind() == ErrorKind::kInvalid || size.error().kind() == ErrorKind::kDenied) return true;
+  if (size.error().kind() == ErrorKind::kNotFound) return false;
+  return std::unexpected(size.error().within(name));
+}
+
+// Whether a session has been at work under this number: its claim may have been lost since.
+Result<bool> has_traces(storage::ObjectStore& store, format::SessionId session) {
+  if (TRY(is_taken(store, format::slot_object(session))) || TRY(is_taken(store, format::snapshot_object(session)))) return true;
+  bool found = false;
+  for (const char* kind : {"packs", "trees", "index"}) {
+    const std::string prefix = fmt::format("{}/{}/{}/", kind, session.generation, session.slot);
+    TRY(store.list(prefix, [&](const storage::ObjectInfo& object) -> Result<> {
+      found = found || object.name.starts_with(prefix);
+      return {};
+    }));
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<format::SessionId> find_free_session(storage::ObjectStore& store, std::uint32_t generation) {
+  std::vector<std::uint32_t> listed;
+  const std::string prefix = format::slot_object({generation, 0});
+  TRY(store.list(prefix.substr(0, prefix.rfind('/') + 1), [&](const storage::ObjectInfo& object) -> Result<> {
+    if (const auto id = format::parse_slot_object(object.name); id && id->generation == generation) listed.push_back(id->slot);
+    return {};
+  }));
+  std::ranges::sort(listed);
+  const auto last = std::ranges::unique(listed).begin();
+  format::SessionId free{generation, 0};
+  // The list is a hint: what it lacks is asked for.
+  for (auto it = listed.begin();; ++free.slot) {
+    while (it != last && *it < free.slot) ++it;
+    if (it != last && *it == free.slot) continue;
+    if (!TRY(has_traces(store, free))) return free;
+    if (free.slot == UINT32_MAX) return fail(ErrorKind::kCorrupt, "no session number is free");
+  }
+}
 
 Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
                                const std::function<Bytes(format::SessionId)>& make_claim,
                                const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim) {
   ClaimedSlot claimed;
-  // The list is a hint: it only says where to start looking. Too far is impossible (a listed name exists), too early costs a few gets.
-  std::uint32_t slot = 0;
-  const std::string prefix = format::slot_object({generation, 0});
-  TRY(store.list(prefix.substr(0, prefix.rfind('/') + 1), [&](const storage::ObjectInfo& object) -> Result<> {
-    if (const auto id = format::parse_slot_object(object.name); id && id->generation == generation) slot = std::max(slot, id->slot + 1);
-    return {};
-  }));
+  std::uint32_t slot = TRY(within(find_free_session(store, generation), "looking for a free session")).slot;
   for (;; ++slot) {
     if (slot > 0) {
       const format::SessionId before{generation, slot - 1};
       const std::string name = format::slot_object(before);
       const Result<Bytes> object = store.get(name, format::kControlObjectBytesMax);
-      if (!object && object.error().kind() == ErrorKind::kNotFound) {
-        slot -= 2;  // the hint was wrong: step back
+      if (!object && object.error().kind() == ErrorKind::kNotFound && !TRY(has_traces(store, before))) {
+        slot -= 2;  // it was listed and is not there: step back
         continue;
       }
       // What is too large to be one, is no file or not ours, or cannot be read (a bad sector) and yet is there, stands at its slot like any
       // other garbage.
-      const auto is_there = [&] {
-        const ErrorKind kind = object.error().kind();
-        return kind == ErrorKind::kInvalid || kind == ErrorKind::kDenied || store.size(name);
-      };
-      if (!object && !is_there())
-        return std::unexpected(object.error().within("reading the claim before ours"));
+      if (!object && object.error().kind() != ErrorKind::kNotFound) {
+        const Result<bool> taken = is_taken(store, name);
+        if (!taken || !*taken) return std::unexpected(object.error().within("reading the claim before ours"));
+      }
       if (const Result<> judged = object ? is_claim(before, *object) : std::unexpected(object.error()); !judged)
         claimed.notices.push_back(name + (object ? " holds no claim" : " cannot be read") + ", and was passed over: " + judged.error().message());
     }

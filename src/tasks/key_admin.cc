@@ -9,6 +9,7 @@
 #include "crypto/hash.h"
 #include "foundation/check.h"
 #include "foundation/encoding.h"
+#include "packs/session.h"
 #include "platform/file.h"
 #include "tasks/vault_access.h"
 
@@ -17,6 +18,7 @@ namespace coppice::tasks {
 namespace {
 constexpr std::uint32_t kRotationsCutShortMax = 64;
 constexpr int kTriesWhileSlotsArrive = 4;
+constexpr std::uint32_t kGeneration = 0;   // sessions are of this one, as vault::Writer begins them
 
 std::unexpected<Error> told_as_race(Error error) {
   if (error.kind() != ErrorKind::kConflict) return std::unexpected(std::move(error));
@@ -58,29 +60,30 @@ struct Owner {
   }
 };
 
-// The first session number that nobody has claimed: what a revoked member signs for it or later is void.
-Result<format::SessionId> next_session(storage::ObjectStore& store) {
-  format::SessionId next;
-  const auto consider = [&](const Result<format::SessionId>& session) {
-    if (session && *session >= next) next = {session->generation, session->slot + 1};
-  };
-  TRY(store.list("generations/", [&](const storage::ObjectInfo& info) -> Result<> {
-    consider(format::parse_slot_object(info.name));
-    return {};
-  }));
+// What a revoked member signs counts only where a commit stands now: names are never used twice, so nothing that it signs from now on does.
+struct Boundary {
+  format::SessionId from;                // the first session that nobody has begun
+  std::vector<format::SessionId> open;   // those before it that have no commit
+};
+
+Result<Boundary> find_boundary(storage::ObjectStore& store) {
+  std::vector<format::SessionId> committed;
   TRY(store.list("snapshots/", [&](const storage::ObjectInfo& info) -> Result<> {
-    consider(format::parse_snapshot_object(info.name));
+    if (const auto session = format::parse_snapshot_object(info.name)) committed.push_back(*session);
     return {};
   }));
-  // The list is a hint: what was claimed since is found by asking.
-  for (;;) {
-    const auto size = store.size(format::slot_object(next));
-    if (!size) {
-      if (size.error().kind() == ErrorKind::kNotFound) return next;
-      return std::unexpected(size.error());
-    }
-    ++next.slot;
+  std::ranges::sort(committed);
+  Boundary boundary{.from = TRY(packs::find_free_session(store, kGeneration)), .open = {}};
+  for (format::SessionId session{kGeneration, 0}; session < boundary.from; ++session.slot) {
+    if (std::ranges::binary_search(committed, session)) continue;
+    const Result<std::uint64_t> size = store.size(format::snapshot_object(session));   // the list is a hint
+    if (size) continue;
+    if (size.error().kind() != ErrorKind::kNotFound) return std::unexpected(size.error().within(format::snapshot_object(session)));
+    boundary.open.push_back(session);
   }
+  if (boundary.open.size() > format::kRosterOpenSessionsMax)
+    return fail(ErrorKind::kUnsupported, fmt::format("{} sessions have no snapshot: more than a roster can name", boundary.open.size()));
+  return boundary;
 }
 
 // The epoch for a rotation to make. Slots of a later epoch than the roster's were left by rotations that were cut short.
@@ -204,13 +207,16 @@ Result<format::Member> add_member(const vault::Vault& vault, NewMember request, 
   return member;
 }
 
-Result<format::Member> remove_member(const vault::Vault& vault, std::string_view name) {
+Result<Removal> remove_member(const vault::Vault& vault, std::string_view name, ItsForgets its_forgets) {
   Owner owner = TRY(Owner::of(vault));
   const format::Member* found = keys::find_living(owner.roster, name);
   if (!found) return fail(ErrorKind::kNotFound, fmt::format("no key in use is named '{}'", render_printable(name)));
   format::Member member = *found;
-  const format::SessionId from = TRY(next_session(vault.store()));
-  auto next = TRY(keys::with_member_revoked(owner.roster, owner.mark, member.id, from));
+  const std::vector<format::Forget> forgets = TRY(vault.forgets_by(member.id));
+  if (its_forgets == ItsForgets::kStand)
+    for (const format::Forget& forget : forgets) TRY(vault.adopt_forget(forget, member.id));
+  Boundary boundary = TRY(find_boundary(vault.store()));
+  auto next = TRY(keys::with_member_revoked(owner.roster, owner.mark, member.id, boundary.from, std::move(boundary.open)));
   TRY(owner.publish(std::move(next)));
   // A slot of an epoch that the roster does not have stays: it tells the next rotation that this member has seen its key.
   const std::uint32_t current = owner.roster.epochs.back().number;
@@ -219,7 +225,7 @@ Result<format::Member> remove_member(const vault::Vault& vault, std::string_view
   for (const auto& object : objects) {
     if (object.member == member.id && object.epoch <= current) TRY(vault.store().remove(object.name));
   }
-  return member;
+  return Removal{std::move(member), forgets.size()};
 }
 
 Result<Rotation> rotate_epoch(const vault::Vault& vault) {

@@ -256,7 +256,11 @@ void Run::apply_keep_rules(const vault::Vault& vault) {
     for (const auto* snapshot : ours.to_forget()) {
       if (snapshot->session == report_.backup->snapshot.session) continue;  // whatever a clock says
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "interrupted");
-      TRY(within(vault.forget(*snapshot), snapshot->short_id()));
+      if (const Result<> done = within(vault.forget(*snapshot), "keep rules: " + snapshot->short_id()); !done) {
+        if (done.error().kind() != ErrorKind::kConflict) return done;
+        warn(done.error().message());   // one that cannot be forgotten keeps no other
+        continue;
+      }
       kept.forgotten.push_back(snapshot->id());
       log(fmt::format("forgot snapshot {}", snapshot->short_id()));
     }

@@ -22,7 +22,7 @@ IndexLimits IndexLimits::within(std::uint64_t memory_bytes) {
   return limits;
 }
 
-ChunkIndex::ChunkIndex(const Vault& vault, std::vector<format::RunRecord> runs, std::vector<format::PackName> lost, IndexLimits limits)
+ChunkIndex::ChunkIndex(const Vault& vault, std::vector<format::RunRecord> runs, LostPacks lost, IndexLimits limits)
     : vault_(vault), lost_(std::move(lost)), limits_(limits), pages_(limits.page_bytes, kPageShards), runs_(std::make_shared<const Runs>()),
       live_(std::move(runs)) {
   std::ranges::sort(live_, std::greater());

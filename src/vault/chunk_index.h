@@ -13,6 +13,7 @@
 #include "format/snapshot.h"
 #include "foundation/mutex.h"
 #include "index_run.h"
+#include "own_past.h"
 #include "vault/vault.h"
 
 namespace coppice::vault {
@@ -40,8 +41,8 @@ struct IndexLimits {
 class ChunkIndex {
  public:
   // `runs`: the writer's live runs, in any order. They are opened when the first lookup needs them: an unchanged source opens none. What they say of
-  // the packs in `lost` (ascending) does not count.
-  ChunkIndex(const Vault& vault, std::vector<format::RunRecord> runs, std::vector<format::PackName> lost, IndexLimits limits);
+  // the packs in `lost` does not count.
+  ChunkIndex(const Vault& vault, std::vector<format::RunRecord> runs, LostPacks lost, IndexLimits limits);
 
   // Looks everywhere for a chunk of that length: an entry that says another one is not about it. A run that cannot be read costs
   // duplicates, not the backup: it is named in notices().
@@ -68,10 +69,10 @@ class ChunkIndex {
   void set_runs(Runs runs) REQUIRES(runs_mutex_);
   void drop_run(const std::shared_ptr<IndexRun>& run, const Error& error);
   Result<> take_small_runs();
-  bool is_lost(const format::IndexEntry& entry) const { return std::ranges::binary_search(lost_, entry.birth.pack); }
+  bool is_lost(const format::IndexEntry& entry) const { return lost_.contains(entry.birth.pack); }
 
   const Vault& vault_;
-  const std::vector<format::PackName> lost_;
+  const LostPacks lost_;
   const IndexLimits limits_;
   IndexPages pages_;
   mutable Mutex table_mutex_;

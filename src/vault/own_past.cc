@@ -37,16 +37,25 @@ Result<> list_packs(const Vault& vault, const std::function<void(const format::P
   return {};
 }
 
+// Every session whose commit is valid, by its signer.
+struct Sessions {
+  std::vector<format::SessionId> ours, others;   // ascending
+};
+
 // The packs of the sessions whose packs the store does not list as the commit sums them up, and those of `damaged`. Nearly always there
-// are none: only a session that adopted packs, or lost some, differs.
-Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, const std::vector<format::PackName>& damaged) {
+// are none: only a session that adopted packs, or lost some, differs. Fills in what is there of sessions that no commit vouches for.
+Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, Sessions sessions, const std::vector<format::PackName>& damaged) {
   std::map<format::SessionId, Sum> listed;
+  std::vector<format::PackName>& there = past.lost.there;
   TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
+    if (std::ranges::binary_search(sessions.others, name.session)) return;
     Sum& sum = listed[name.session];
     ++sum.packs;
     sum.bytes += bytes;
+    if (!std::ranges::binary_search(sessions.ours, name.session)) there.push_back(name);
   }));
   std::vector<Suspect> suspects;
+  std::vector<format::SessionId> unknown;
   for (const OwnPast::Session& session : past.sessions) {
     if (session.packs.packs == 0) continue;
     const bool differs = listed[session.id] != Sum{session.packs.packs, session.packs.bytes};
@@ -57,29 +66,38 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, co
         if (differs || std::ranges::binary_search(damaged, record.name)) suspects.push_back({record, !session.forgotten});
       return {};
     });
-    if (!read)
-      past.notices.push_back(fmt::format("the packs of {} cannot be looked for: {}", format::snapshot_object(session.id), read.error().message()));
+    if (read) continue;
+    past.notices.push_back(fmt::format("the packs of {} cannot be looked for: {}", format::snapshot_object(session.id), read.error().message()));
+    if (differs) unknown.push_back(session.id);
   }
+  if (!unknown.empty())
+    TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t) {
+      if (std::ranges::binary_search(unknown, name.session)) there.push_back(name);
+    }));
+  std::ranges::set_difference(sessions.ours, unknown, std::back_inserter(past.lost.recorded));
+  std::ranges::sort(there);
+  past.lost.of_the_store = true;
   const auto name = [](const Suspect& suspect) -> const format::PackName& { return suspect.record.name; };
   std::ranges::sort(suspects, [&](const Suspect& a, const Suspect& b) { return name(a) != name(b) ? name(a) < name(b) : a.live > b.live; });
   const auto same = std::ranges::unique(suspects, {}, name);
   suspects.erase(same.begin(), same.end());
+  // What a check found damaged, and no commit records, has nobody who could say that it is whole again.
+  for (const format::PackName& pack : damaged)
+    if (!std::ranges::binary_search(sessions.ours, pack.session) && !std::ranges::binary_search(suspects, pack, {}, name)) past.lost.named.push_back(pack);
   return suspects;
 }
 
 // A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name. What a check found damaged is
 // read again: it may have been put back since.
 Result<> find_lost(const Vault& vault, OwnPast& past, const SnapshotList& all) {
-  std::vector<format::PackName> damaged = remembered_damaged_packs(vault);
-  if (!damaged.empty()) {   // the check looked at every member's packs
-    std::vector<format::SessionId> others;
-    for (const Snapshot& snapshot : all.snapshots)
-      if (snapshot.signer != vault.keys().member) others.push_back(snapshot.session);
-    std::ranges::sort(others);
-    std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(others, name.session); });
-  }
+  Sessions sessions;
+  for (const Snapshot& snapshot : all.snapshots) (snapshot.signer == vault.keys().member ? sessions.ours : sessions.others).push_back(snapshot.session);
+  std::ranges::sort(sessions.ours);
+  std::ranges::sort(sessions.others);
+  std::vector<format::PackName> damaged = remembered_damaged_packs(vault);   // the check looked at every member's packs
+  std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(sessions.others, name.session); });
   const auto is_damaged = [&](const Suspect& suspect) { return std::ranges::binary_search(damaged, suspect.record.name); };
-  std::vector<Suspect> suspects = TRY(find_suspects(vault, past, damaged));
+  std::vector<Suspect> suspects = TRY(find_suspects(vault, past, std::move(sessions), damaged));
   if (suspects.empty()) return {};
   TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
     const auto it = std::ranges::lower_bound(suspects, name, {}, [](const Suspect& suspect) { return suspect.record.name; });
@@ -106,7 +124,8 @@ Result<> find_lost(const Vault& vault, OwnPast& past, const SnapshotList& all) {
   for (const Suspect& suspect : suspects) {
     if (suspect.mended) mended.push_back(suspect.record.name);
     if (suspect.there) continue;
-    past.lost.push_back(suspect.record.name);
+    past.lost.named.push_back(suspect.record.name);
+    past.told.push_back(suspect.record.name);
     if (!suspect.live) continue;
     ++live;
     if (told < kNamesTold) names += (told++ ? ", " : "") + format::pack_object(suspect.record.name);
@@ -119,14 +138,26 @@ Result<> find_lost(const Vault& vault, OwnPast& past, const SnapshotList& all) {
   return {};
 }
 
+// The base is one only if all that it refers to is there.
 void judge_previous(const Vault& vault, OwnPast& past) {
-  if (past.lost.empty() || !past.previous) return;
+  if (!past.previous) return;
+  std::vector<format::PackName> gone;
   const Result<> read = packs::read_reference_list(vault.store(), past.previous->commit.list_root, [&](const format::ReferenceSet& set) -> Result<> {
-    for (const auto& [pack, blocks] : set.packs())
-      if (past.is_lost(pack)) past.previous_usable = false;
+    for (const auto& [pack, blocks] : set.packs()) {
+      if (!past.lost.contains(pack)) continue;
+      const bool there = !std::ranges::binary_search(past.lost.named, pack) && vault.store().size(format::pack_object(pack));   // a list is a hint
+      if (there) past.lost.there.insert(std::ranges::lower_bound(past.lost.there, pack), pack);
+      else gone.push_back(pack);
+    }
     return {};
   });
-  if (!read) past.previous_usable = false;
+  past.previous_usable = read && gone.empty();
+  std::erase_if(gone, [&](const format::PackName& pack) { return std::ranges::binary_search(past.told, pack); });
+  if (gone.empty()) return;
+  past.notices.push_back(fmt::format("{} pack{} that {} refers to (the first: {}) {} gone from the vault or damaged, and no valid commit records {}. What of "
+                                     "{} the sources still have is stored again; `coppice check` says more",
+                                     gone.size(), gone.size() == 1 ? "" : "s", format::snapshot_object(past.previous->session), format::pack_object(gone.front()),
+                                     gone.size() == 1 ? "is" : "are", gone.size() == 1 ? "it" : "them", gone.size() == 1 ? "it" : "them"));
 }
 
 const Snapshot* newest_in(const SnapshotList& list, const format::MemberId& writer, const format::Digest& lineage) {
@@ -169,6 +200,7 @@ Result<OwnPast> look_back(const Vault& vault, const format::Digest& lineage) {
   std::erase_if(past.runs, [&](const format::RunRecord& run) { return std::ranges::binary_search(superseded, run); });
   if (const Snapshot* previous = newest_in(list, vault.keys().member, lineage)) past.previous = *previous;
   TRY(within(find_lost(vault, past, list), "looking for the packs of earlier snapshots"));
+  std::ranges::sort(past.lost.named);
   judge_previous(vault, past);
   return past;
 }

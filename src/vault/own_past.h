@@ -11,6 +11,19 @@
 
 namespace coppice::vault {
 
+// Packs that an index entry or a base may name and that must not be taken for stored.
+struct LostPacks {
+  std::vector<format::PackName> named;       // ascending: our commits record them; gone, of another size, or found damaged by a check on this host
+  bool of_the_store = false;                 // true: what the two below lack is lost as well
+  std::vector<format::SessionId> recorded;   // ascending: sessions all of whose packs our commits record
+  std::vector<format::PackName> there;       // ascending: packs of other sessions (broken off, or whose commit is lost) that the store has
+
+  bool contains(const format::PackName& pack) const {
+    if (std::ranges::binary_search(named, pack)) return true;
+    return of_the_store && !std::ranges::binary_search(recorded, pack.session) && !std::ranges::binary_search(there, pack);
+  }
+};
+
 struct OwnPast {
   struct Session {
     format::SessionId id;
@@ -20,13 +33,10 @@ struct OwnPast {
   std::vector<Session> sessions;             // ascending
   std::optional<Snapshot> previous;          // the newest of the lineage
   std::vector<format::RunRecord> runs;       // not superseded
-  // Packs that our commits name and the store does not hold, holds with another size, or holds damaged (found by a check on this host):
-  // ascending. An index hit in one of them, or a slice of the base that lies there, is no evidence that a chunk is stored.
-  std::vector<format::PackName> lost;
+  LostPacks lost;                            // an index hit in one of them, or a slice of the base that lies there, is no evidence that a chunk is stored
   bool previous_usable = true;               // false: the base refers to a lost pack, or its list cannot be read
+  std::vector<format::PackName> told;        // ascending: those of lost.named that notices speak of
   std::vector<std::string> notices;
-
-  bool is_lost(const format::PackName& pack) const { return std::ranges::binary_search(lost, pack); }
 };
 
 // kUnsupported when a commit says that who writes here must know a feature that this program does not.

@@ -55,14 +55,12 @@ Result<> write_seen(const std::string& path, const keys::RosterMark& mark) {
                 "remembering the vault's roster");
 }
 
-// The names below `prefix` ("snapshots/", "forgets/") as sessions; those that are none go to `strange`.
+// The names below `prefix` as sessions; those that are none go to `strange`.
 Result<std::vector<SessionId>> list_sessions(storage::ObjectStore& store, std::string_view prefix,
-                                             std::vector<std::string>& strange) {
+                                             Result<SessionId> (*parse)(std::string_view), std::vector<std::string>& strange) {
   std::vector<SessionId> sessions;
   TRY(store.list(prefix, [&](const storage::ObjectInfo& object) -> Result<> {
-    const auto session =
-        format::parse_snapshot_object("snapshots/" + object.name.substr(std::min(prefix.size(), object.name.size())));
-    if (session)
+    if (const auto session = parse(object.name))
       sessions.push_back(*session);
     else
       strange.push_back(object.name);
@@ -262,40 +260,52 @@ Result<Snapshot> Vault::snapshot(SessionId session) const {
   return within(verify_snapshot(session, bytes), object);
 }
 
-Result<format::Forget> Vault::verify_forget(SessionId session, ByteSpan object) const {
+Result<Vault::SignedForget> Vault::verify_forget(SessionId session, ByteSpan object) const {
   const keys::Signed opened =
       TRY(keys::verify_envelope(format::kForgetMagic, object, bundle_.anchor(), roster_, session));
   format::Forget forget = TRY(format::decode_forget(opened.body));
   if (forget.session != session)
     return fail(ErrorKind::kUnauthentic,
                 fmt::format("it is a copy of {}, put under another name", format::forget_object(forget.session)));
-  return forget;
+  return SignedForget{std::move(forget), opened.signer};
+}
+
+// The first that is valid; else the first error; else nothing.
+Result<std::optional<Vault::SignedForget>> Vault::find_forget(SessionId session) const {
+  std::optional<Error> bad;
+  for (std::uint32_t place = 0; place < format::kForgetPlaces; ++place) {
+    const std::string object = format::forget_object(session, place);
+    const Result<Bytes> bytes = store_.get(object, format::kControlObjectBytesMax);
+    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) break;
+    Result<SignedForget> verified = bytes ? verify_forget(session, *bytes) : std::unexpected(bytes.error());
+    if (verified) return std::optional<SignedForget>(std::move(*verified));
+    if (!bad) bad = std::move(verified).error().within(object);
+  }
+  if (bad) return std::unexpected(std::move(*bad));
+  return std::optional<SignedForget>();
 }
 
 Result<std::optional<format::Digest>> Vault::forget_of(SessionId session) const {
-  const std::string object = format::forget_object(session);
-  Result<Bytes> bytes = store_.get(object, format::kControlObjectBytesMax);
-  if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) return std::nullopt;
-  if (!bytes) return std::unexpected(std::move(bytes).error().within(object));
-  return TRY(within(verify_forget(session, *bytes), object)).commit;
+  const std::optional<SignedForget> found = TRY(find_forget(session));
+  return found ? std::optional<format::Digest>(found->forget.commit) : std::nullopt;
 }
 
 Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
   SnapshotList list;
   std::vector<std::string> strange;
-  const std::vector<SessionId> sessions = TRY(list_sessions(store_, "snapshots/", strange));
+  const std::vector<SessionId> sessions = TRY(list_sessions(store_, "snapshots/", format::parse_snapshot_object, strange));
   std::vector<std::optional<Result<Snapshot>>> found(sessions.size());
   parallel_for(sessions.size(), kFetchThreads, [&](std::size_t i) { found[i] = snapshot(sessions[i]); });
 
   std::map<SessionId, format::Digest> forgotten;
-  const std::vector<SessionId> names = TRY(list_sessions(store_, "forgets/", strange));
+  const std::vector<SessionId> names = TRY(list_sessions(store_, "forgets/", format::parse_forget_object, strange));
   std::vector<std::optional<Result<std::optional<format::Digest>>>> forgets(names.size());
   parallel_for(names.size(), kFetchThreads, [&](std::size_t i) { forgets[i] = forget_of(names[i]); });
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto& commit = *forgets[i];
-    if (!commit)
+    if (!commit && commit.error().kind() != ErrorKind::kDenied)   // else: its signer was removed, and its wish with it
       list.bad.push_back({format::forget_object(names[i]), commit.error()});
-    else if (*commit)  // else: listed, but gone since
+    else if (commit && *commit)  // else: listed, but gone since
       forgotten.emplace(names[i], **commit);
   }
 
@@ -323,24 +333,41 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
   return list;
 }
 
-Result<> Vault::forget(const Snapshot& snapshot) const {
-  const std::string object = format::forget_object(snapshot.session);
+Result<> Vault::forget(const Snapshot& snapshot) const { return put_forget(snapshot.session, snapshot.commit_hash, std::nullopt); }
+
+Result<> Vault::adopt_forget(const format::Forget& forget, const format::MemberId& member) const {
+  return put_forget(forget.session, forget.commit, member);
+}
+
+// Where one that says the same stands already, unless it is signed by `without`, that is enough.
+Result<> Vault::put_forget(SessionId session, const format::Digest& commit, const std::optional<format::MemberId>& without) const {
   if (revoked_) return fail(ErrorKind::kDenied, "this key has been revoked: it can no longer forget snapshots");
   if (!keys::role_may_sign(bundle_.role, format::kForgetMagic))
     return fail(ErrorKind::kDenied,
                 "this key may not forget snapshots: a writer's key only adds, so that a stolen one destroys nothing");
-  const format::Forget forget{
-      .session = snapshot.session, .commit = snapshot.commit_hash, .claimed_time = clock_.now()};
+  const format::Forget forget{.session = session, .commit = commit, .claimed_time = clock_.now()};
   const Bytes envelope = keys::sign_envelope(format::kForgetMagic, id(), format::encode_forget(forget), bundle_);
-  const Result<> stored = storage::put_or_confirm(store_, object, envelope);
-  if (stored || stored.error().kind() != ErrorKind::kConflict) return within(stored, object);
-  // Someone was there first. If they said the same, all is well.
-  const Bytes theirs = TRY(within(store_.get(object, format::kControlObjectBytesMax), object));
-  const format::Forget other =
-      TRY(within(verify_forget(snapshot.session, theirs), object + ": the name is taken by what is no valid forget"));
-  if (other.commit != snapshot.commit_hash)
-    return fail(ErrorKind::kConflict, fmt::format("{}: the name is taken by the forget of another commit", object));
-  return {};
+  for (std::uint32_t place = 0; place < format::kForgetPlaces; ++place) {
+    const std::string object = format::forget_object(session, place);
+    const Result<> stored = storage::put_or_confirm(store_, object, envelope);
+    if (stored || stored.error().kind() != ErrorKind::kConflict) return within(stored, object);
+    // Someone was there first. If they said the same, all is well; if it is no valid forget, the next place is ours.
+    const Result<Bytes> theirs = store_.get(object, format::kControlObjectBytesMax);
+    if (!theirs) continue;
+    const Result<SignedForget> other = verify_forget(session, *theirs);
+    if (!other || other->signer == without) continue;
+    if (other->forget.commit != commit) return fail(ErrorKind::kConflict, fmt::format("{}: the name is taken by the forget of another commit", object));
+    return {};
+  }
+  return fail(ErrorKind::kConflict, fmt::format("{}: its {} names are taken by what is no valid forget", format::forget_object(session), format::kForgetPlaces));
+}
+
+Result<std::vector<format::Forget>> Vault::forgets_by(const format::MemberId& member) const {
+  std::vector<std::string> strange;
+  std::vector<format::Forget> forgets;
+  for (const SessionId session : TRY(list_sessions(store_, "forgets/", format::parse_forget_object, strange)))
+    if (auto found = find_forget(session); found && *found && (*found)->signer == member) forgets.push_back(std::move((*found)->forget));
+  return forgets;
 }
 
 }  // namespace coppice::vault

@@ -39,6 +39,14 @@ TEST(Roster, RoundTripAndBreaches) {
   roster.members[1].name = "alpha";
   roster.members[1].revoked_from = SessionId{0, 3};
   EXPECT_TRUE(decode_roster(encode_roster(roster)).has_value());   // a name is free again after revocation
+  roster.members[1].open_then = {{0, 1}, {0, 2}};
+  Bytes void_sessions = encode_roster(roster);   // ends with 2, the two sessions, no epochs
+  EXPECT_EQ(decode_roster(void_sessions)->members[1].open_then, roster.members[1].open_then);
+  void_sessions[void_sessions.size() - 4] = std::byte{2};
+  expect_corrupt(decode_roster(void_sessions), "void sessions do not ascend");
+  void_sessions[void_sessions.size() - 4] = std::byte{1};
+  void_sessions[void_sessions.size() - 2] = std::byte{3};
+  expect_corrupt(decode_roster(void_sessions), "reach its revocation");
   roster.members = {member(1, "alpha")};
   const std::size_t at_role = 4 + 32 + 32 + 1 + 16 + 6;
   Bytes bytes = encode_roster(roster);

@@ -230,6 +230,8 @@ inline Roster random_roster(Random& random) {
     member.slot_key = random.array<32>();
     member.added = random.time();
     if (!names.insert(member.name).second || random.one_in(3)) member.revoked_from = random.session();
+    for (std::uint32_t i = 0, n = member.revoked_from ? static_cast<std::uint32_t>(random.below(4)) : 0; i < n; ++i)
+      if (const SessionId open{0, 3 * i}; open < *member.revoked_from) member.open_then.push_back(open);
     roster.members.push_back(member);
   }
   std::uint32_t number = 0;

@@ -91,6 +91,49 @@ thief reader 1 cat "$later:$work/files/later" --key-file "$work/reader.key"
 vault="$work/copy" thief elsewhere 0 cat "$id:$work/files/telling-name" --key-file "$work/reader.key"
 [ "$(cat "$work/out")" = "a very secret sentence" ] || die "what was stolen before should stay readable"
 
+# A removed key: what it signs afterwards counts nowhere, whatever was prepared for it: a name far ahead, a session begun and kept open, garbage
+# where the next session would be. And what a reader's key forgot stays forgotten, or is listed again, as the owner says.
+for role in writer reader; do status 0 "$coppice" key add --role $role --name "$role-2" --out "$work/$role-2.key" $owner; done
+thief writer 0 backup -q "$work/files" --key-file "$work/writer-2.key"
+copy_vault prepared
+echo evil > "$work/files/evil"
+vault="$work/prepared" thief writer 0 backup -q "$work/files" --key-file "$work/writer-2.key"
+open_slot=$(ls "$work/prepared/generations/0/slots" | sort -n | tail -n 1)
+cp "$work/prepared/generations/0/slots/$open_slot" "$work/vault/generations/0/slots/"
+: > "$work/vault/generations/0/slots/$((open_slot + 1))"
+: > "$work/vault/generations/0/slots/1000000"
+before=$(snapshots)
+whole=$(ls "$work/vault/snapshots")
+status 0 "$coppice" key remove writer-2 --yes $owner
+vault="$work/prepared" thief writer 0 backup -q "$work/files" --key-file "$work/writer-2.key"
+: > "$work/prepared/generations/0/slots/999999"
+vault="$work/prepared" thief writer 0 backup -q "$work/files" --key-file "$work/writer-2.key"
+for kind in generations packs trees lists index snapshots; do cp -rn "$work/prepared/$kind" "$work/vault/"; done
+void=$(comm -13 <(echo "$whole" | sort) <(ls "$work/vault/snapshots" | sort))
+[ "$(wc -w <<< "$void")" = 3 ] || die "the thief's snapshots did not get into the vault: $void"
+[ "$(snapshots)" = "$before" ] || die "a removed key made a snapshot"
+status 3 "$coppice" list
+says "had committed no session 0.$open_slot when its key was removed"
+for name in $void; do rm "$work/vault/snapshots/$name"; done
+rm "$work/files/evil"
+id=$("$coppice" list --json | sed -n 's/.*"short_id":"\([0-9a-f]*\)".*/\1/p' | tail -n 1)
+gone=$("$coppice" list --json | sed -n 's/.*"short_id":"\([0-9a-f]*\)".*/\1/p' | head -n 1)
+thief reader 0 forget --yes "$gone" --key-file "$work/reader-2.key"
+[ "$(snapshots)" = $((before - 1)) ] || die "a reader could not forget"
+status 0 "$coppice" key remove reader-2 --yes $owner
+says "1 snapshot that it forgot stays forgotten"
+[ "$(snapshots)" = $((before - 1)) ] || die "what a removed reader forgot is listed again"
+status 0 "$coppice" key add --role reader --name reader-3 --out "$work/reader-3.key" $owner
+gone=$("$coppice" list --json | sed -n 's/.*"short_id":"\([0-9a-f]*\)".*/\1/p' | head -n 1)
+thief reader 0 forget --yes "$gone" --key-file "$work/reader-3.key"
+status 0 "$coppice" key remove reader-3 --yes --undo-forgets $owner
+[ "$(snapshots)" = $((before - 1)) ] || die "what a stolen key forgot is not listed again"
+status 0 "$coppice" list
+status 0 "$coppice" forget --yes "$gone"
+[ "$(snapshots)" = $((before - 2)) ] || die "it cannot be forgotten any more"
+status 0 "$coppice" backup -q "$work/files"
+before=$(snapshots)
+
 # The copy from before put back in the vault's place: who has seen the newer roster refuses it; who has not cannot notice.
 mv "$work/vault" "$work/newer" && mv "$work/copy" "$work/vault"
 status 1 "$coppice" list

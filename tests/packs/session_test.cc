@@ -116,6 +116,33 @@ TEST(ClaimSlot, AListThatNamesWhatIsNotThereIsNoEvidence) {
   EXPECT_EQ(claimed->session.slot, 0u);
 }
 
+// A vandal who can only add must not keep the sessions to come from being the newest.
+TEST(ClaimSlot, WhatStandsBeyondAFreeSlotMovesNobody) {
+  storage::MemoryStore store;
+  ASSERT_OK(claim(store));
+  for (const std::uint32_t far : {7u, UINT32_MAX - 1, UINT32_MAX}) ASSERT_OK(store.put(format::slot_object({0, far}), claim_by(1, {0, far})));
+  EXPECT_EQ(claim(store)->session.slot, 1u);
+  EXPECT_EQ(claim(store)->session.slot, 2u);
+  EXPECT_EQ(find_free_session(store, 0), (format::SessionId{0, 3}));
+}
+
+TEST(ClaimSlot, ANumberWhoseClaimWasLostIsNotTakenAgain) {
+  for (const std::string& trace : {std::string("snapshots/0.1"), std::string("packs/0/1/0"), std::string("trees/0/1/0"), std::string("index/0/1/0")}) {
+    storage::MemoryStore store;
+    for (int i = 0; i < 3; ++i) ASSERT_OK(claim(store));
+    ASSERT_OK(store.put(trace, as_bytes("something")));
+    ASSERT_OK(store.remove(format::slot_object({0, 1})));
+    EXPECT_EQ(claim(store)->session.slot, 3u) << trace;
+    ASSERT_OK(store.remove(format::slot_object({0, 2})));
+    ASSERT_OK(store.remove(format::slot_object({0, 3})));
+    const auto after = claim(store);   // of session 1 there are traces, of 2 none
+    ASSERT_OK(after);
+    EXPECT_EQ(after->session.slot, 2u);
+    ASSERT_EQ(after->notices.size(), 1u);
+    EXPECT_NE(after->notices[0].find("generations/0/slots/1 cannot be read"), std::string::npos);
+  }
+}
+
 TEST(ClaimSlot, ALostAcknowledgementIsStillMyClaim) {
   storage::MemoryStore inner;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {

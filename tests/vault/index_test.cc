@@ -110,8 +110,7 @@ TEST(ChunkIndex, MergesManySmallRunsIntoOne) {
   const auto vault = v.open();
   std::vector<format::RunRecord> runs;
   for (std::uint32_t i = 0; i < 9; ++i) runs.push_back(put_run(v, i, i * 100, i * 100 + 120));   // neighbours overlap
-  const std::vector<format::PackName> lost = {{{0, 1}, format::PackKind::kData, 5}};
-  ChunkIndex index(**vault, runs, lost, {});
+  ChunkIndex index(**vault, runs, {.named = {{{0, 1}, format::PackKind::kData, 5}}}, {});
   ASSERT_OK(index.add_stored({entry(5000)}, {0, 2}));
   ASSERT_OK(index.flush({0, 2}));
   EXPECT_EQ(index.superseded().size(), 9u);

@@ -56,6 +56,39 @@ TEST(LostPack, IsStoredAgainAndTold) {
   }
 }
 
+// With its commit, or with the page that records it, nobody knows of the pack but who relies on it.
+TEST(LostPack, IsMissedAlthoughWhatRecordedItIsLostToo) {
+  for (const char* recorded_by : {"snapshots/", "lists/"}) {
+    SCOPED_TRACE(recorded_by);
+    TestVault v;
+    const Snapshot first = v.back_up(tree(0));
+    const Snapshot second = v.back_up(tree(1));
+    const std::string record = std::string(recorded_by) == "lists/" ? format::list_object(first.commit.packs.pages.front()) : format::snapshot_object(first.session);
+    ASSERT_OK(v.store.remove(record));
+    ASSERT_OK(v.store.remove("packs/0/0/0"));
+    const auto opened = v.open();
+    {
+      auto writer = begin(**opened);
+      EXPECT_FALSE(writer->previous_usable());
+      const auto notices = writer->notices();
+      EXPECT_TRUE(std::ranges::any_of(notices, [](const std::string& notice) { return notice.contains("packs/0/0/0"); }));
+    }
+    const auto back = v.read_back(v.back_up(tree(1)));
+    ASSERT_OK(back);
+    EXPECT_EQ(*back, tree(1));
+    EXPECT_TRUE(begin(**opened)->previous_usable());
+  }
+}
+
+TEST(LostPack, OfASessionWithoutACommitIsUsedWhileItIsThere) {
+  TestVault v;
+  v.back_up(tree(0));
+  v.back_up(tree(1));
+  ASSERT_OK(v.store.remove("snapshots/0.0"));
+  const auto opened = v.open();
+  EXPECT_TRUE(begin(**opened)->previous_usable());
+}
+
 TEST(LostPack, ThatWasCutShortIsLostToo) {
   TestVault v;
   v.back_up(tree(0));

@@ -87,7 +87,10 @@ std::string plan_object(std::uint32_t generation);                     // genera
 std::string seal_object(std::uint32_t generation);                     // generations/0/seal
 std::string snapshot_object(SessionId session);                        // snapshots/0.3
 Result<SessionId> parse_snapshot_object(std::string_view object);
-std::string forget_object(SessionId session);                          // forgets/0.3
+// A place taken by what is no valid forget (damage, a vandal's work, one whose signer was removed) leaves the next to the wish.
+inline constexpr std::uint32_t kForgetPlaces = 64;
+std::string forget_object(SessionId session, std::uint32_t place = 0); // forgets/0.3, forgets/0.3.1
+Result<SessionId> parse_forget_object(std::string_view object);
 std::string list_object(const Digest& hash);                           // lists/<64 hex digits>
 std::string roster_object(std::uint32_t version);                      // roster/0
 std::string key_object(const MemberId& member);                        // keys/<32 hex digits>

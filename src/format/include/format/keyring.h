@@ -40,7 +40,8 @@ struct Member {
   PublicKey signing_key{};       // Ed25519
   PublicKey slot_key{};          // X25519: new bundles are sealed to it without asking anybody
   Timestamp added;
-  std::optional<SessionId> revoked_from;   // its commits at this session or later are void
+  std::optional<SessionId> revoked_from;   // its commits at this session or later are void...
+  std::vector<SessionId> open_then;        // ...and at these earlier ones, which had no commit then; ascending
   bool operator==(const Member&) const = default;
 };
 
@@ -61,7 +62,7 @@ struct Roster {
 };
 Bytes encode_roster(const Roster& roster);
 Result<Roster> decode_roster(ByteSpan body);
-inline constexpr std::uint32_t kRosterMembersMax = 4096, kRosterEpochsMax = 4096, kMemberNameBytesMax = 64;
+inline constexpr std::uint32_t kRosterMembersMax = 4096, kRosterEpochsMax = 4096, kMemberNameBytesMax = 64, kRosterOpenSessionsMax = 1u << 20;
 
 // keys/<member>[.<epoch>]: the slot. The X25519 private half is wrapped by what the holder has; the bundle is sealed to the public half.
 // magic "CPSLOT01" | u8 kind | u8 role | member id | slot public key | wrapped private half | sealed bundle

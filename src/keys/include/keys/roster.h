@@ -53,10 +53,11 @@ Result<> reconcile_bundle(const format::Roster& roster, KeyBundle& bundle);
 // ---- changing: each returns the next version, to be signed; kInvalid says which rule it would break ----
 
 Result<format::Roster> with_member_added(const format::Roster& roster, const RosterMark& mark, format::Member member);
-// The member's commits at `from` or later are void. Its keys are not taken back by that: it still knows its epochs, so
+// The member's commits at `from` or later are void, and those at `open`, the earlier sessions that have no commit yet. Its keys are not taken back by that: it still knows its epochs, so
 // a new epoch should follow, sealed to all the others.
 Result<format::Roster> with_member_revoked(const format::Roster& roster, const RosterMark& mark,
-                                           const format::MemberId& member, format::SessionId from);
+                                           const format::MemberId& member, format::SessionId from,
+                                           std::vector<format::SessionId> open = {});
 // The epochs after the roster's last, by their keys.
 Result<format::Roster> with_new_epochs(const format::Roster& roster, const RosterMark& mark,
                                        std::span<const format::PublicKey> keys);

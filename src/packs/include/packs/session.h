@@ -10,6 +10,11 @@
 
 namespace coppice::packs {
 
+// The first session of `generation` that nobody has begun. Sessions are begun one after the other, so what stands beyond a free one (a
+// name that a vandal put far ahead) is none, and moves no session to come. A number whose claim was lost and whose commit or packs are
+// there is taken.
+Result<format::SessionId> find_free_session(storage::ObjectStore& store, std::uint32_t generation);
+
 struct ClaimedSlot {
   format::SessionId session;
   std::vector<std::string> notices;   // slots before it that hold no claim, and why

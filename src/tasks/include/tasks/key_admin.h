@@ -55,8 +55,14 @@ struct NewMember {
 // meanwhile.
 Result<format::Member> add_member(const vault::Vault& vault, NewMember member, crypto::Argon2Cost cost);
 
-// Revokes the living member of that name from the next session on and takes its slots out of the vault.
-Result<format::Member> remove_member(const vault::Vault& vault, std::string_view name);
+// Revokes the living member of that name and takes its slots out of the vault: what it signs from now on counts nowhere. Its forgets
+// stand, under the owner's signature, or fall with its own.
+enum class ItsForgets { kStand, kFall };
+struct Removal {
+  format::Member member;
+  std::size_t forgets = 0;   // that counted by its signature
+};
+Result<Removal> remove_member(const vault::Vault& vault, std::string_view name, ItsForgets its_forgets = ItsForgets::kStand);
 
 struct Rotation {
   std::uint32_t epoch = 0;                // the new one

@@ -81,10 +81,14 @@ class Vault {
   Result<SnapshotList> snapshots(bool include_forgotten = false) const;
   // One by its session; verified. kNotFound, kUnauthentic, kCorrupt.
   Result<Snapshot> snapshot(format::SessionId session) const;
-  // The commit that a forget of `session` names, if there is one: verified.
+  // The commit that a forget of `session` names, if there is one: verified. An error: what stands there is none that counts.
   Result<std::optional<format::Digest>> forget_of(format::SessionId session) const;
   // Signs and stores the wish to drop it. Durable on return.
   Result<> forget(const Snapshot& snapshot) const;
+  // The forgets that count by the signature of `member`, as far as the store lists them.
+  Result<std::vector<format::Forget>> forgets_by(const format::MemberId& member) const;
+  // Signs and stores the same wish, so that it counts without the signature of `member`. Durable on return.
+  Result<> adopt_forget(const format::Forget& forget, const format::MemberId& member) const;
 
  private:
   Vault(storage::ObjectStore& store, keys::KeyBundle bundle, const platform::Clock& clock, platform::Entropy& entropy)
@@ -94,7 +98,13 @@ class Vault {
   void go_on_without_state(const Error& error);
   Result<> reconcile_keys();
   Result<Snapshot> verify_snapshot(format::SessionId session, ByteSpan object) const;
-  Result<format::Forget> verify_forget(format::SessionId session, ByteSpan object) const;
+  struct SignedForget {
+    format::Forget forget;
+    format::MemberId signer{};
+  };
+  Result<SignedForget> verify_forget(format::SessionId session, ByteSpan object) const;
+  Result<std::optional<SignedForget>> find_forget(format::SessionId session) const;
+  Result<> put_forget(format::SessionId session, const format::Digest& commit, const std::optional<format::MemberId>& without) const;
 
   storage::ObjectStore& store_;
   keys::KeyBundle bundle_;
