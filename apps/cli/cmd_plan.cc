@@ -14,6 +14,9 @@ void add_plan(Cli& cli) {
   add_plan_keep(cli, *command);
   add_plan_install(cli, *command);
   add_plan_uninstall(cli, *command);
+  for (CLI::App* sub : command->get_subcommands(nullptr))
+    if (CLI::Option* vault = sub->get_option_no_throw("--vault"))
+      vault->description("The vault's directory (else the configuration's, else COPPICE_VAULT)");
 }
 
 }  // namespace coppice::cli

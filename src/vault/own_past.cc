@@ -181,7 +181,7 @@ Result<OwnPast> look_back(const Vault& vault, const format::Digest& lineage) {
   SnapshotList list = TRY(vault.snapshots(true));
   if (auto notice = find_last_commit(vault, lineage, list)) past.notices.push_back(std::move(*notice));
   for (const BadSnapshot& bad : list.bad)
-    if (bad.object.starts_with("snapshots/")) past.notices.push_back(bad.object + ": " + bad.error.message());
+    if (bad.object.starts_with("snapshots/")) past.notices.push_back(bad.error.message());
 
   std::vector<format::RunRecord> superseded;
   for (const Snapshot& snapshot : list.snapshots) {
