@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "foundation/check.h"
-#include "temporary.h"
 
 namespace coppice::restore {
 namespace {
@@ -51,8 +50,8 @@ std::string Where::below(std::string_view target) const {
 }
 
 DirectoryTree::DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Use use,
-                             Metadata& metadata, Collector& collector)
-    : metadata_(metadata), collector_(collector), open_max_(open_max), use_(use), root_(new Directory) {
+                             Metadata& metadata, Collector& collector, const TemporaryNames& temporaries)
+    : metadata_(metadata), collector_(collector), temporaries_(temporaries), open_max_(open_max), use_(use), root_(new Directory) {
   root_->name = std::move(prefix);
   root_->made = true;
   root_->existed = true;
@@ -174,7 +173,7 @@ bool DirectoryTree::make_one(Directory* directory) {
     } else if (existing.error().kind() == ErrorKind::kConflict) {
       // What was not asked for is not touched: a symlink on the way may be how this host is laid out.
       if (!directory->chosen) return told(describe(parent->fd(), name).append(kOnTheWay));
-      made = make_instead(parent->fd(), directory->name);
+      made = make_instead(parent->fd(), *directory);
       if (made != 0 && errno == EPERM && metadata_.is_guarded_at(parent->fd(), name))
         return collector_.fail_immutable(Where{directory, {}}, "what is in the way is "), false;
       if (made != 0) return told(fmt::format("cannot replace what is in the way: {}", std::strerror(errno)));
@@ -232,12 +231,15 @@ int DirectoryTree::make_new(int parent_fd, const Directory& directory) {
 }
 
 // Puts an empty directory in the place of something that is none. What stands there goes when the directory is sure.
-int DirectoryTree::make_instead(int parent_fd, const std::string& name) {
-  const TemporaryName temporary(name);
+int DirectoryTree::make_instead(int parent_fd, const Directory& directory) {
+  const std::string& name = directory.name;
+  TemporaryName temporary(name);
   int made = ::mkdirat(parent_fd, temporary.text, kUnfinishedMode);
-  if (made != 0 && errno == EEXIST &&
-      (::unlinkat(parent_fd, temporary.text, 0) == 0 || ::unlinkat(parent_fd, temporary.text, AT_REMOVEDIR) == 0))
+  if (made != 0 && errno == EEXIST) {
+    temporary = TemporaryName(name, temporaries_.next(directory.parent, name));
+    if (::unlinkat(parent_fd, temporary.text, 0) != 0) ::unlinkat(parent_fd, temporary.text, AT_REMOVEDIR);   // of an earlier run
     made = ::mkdirat(parent_fd, temporary.text, kUnfinishedMode);
+  }
   if (made != 0) return made;
   const auto remove = [&] { return ::unlinkat(parent_fd, name.c_str(), 0) == 0; };
   if ((remove() || (metadata_.take_off_guards_at(parent_fd, name.c_str()) && remove())) &&

@@ -23,6 +23,7 @@
 #include "foundation/mutex.h"
 #include "metadata.h"
 #include "platform/file.h"
+#include "temporary.h"
 #include "where.h"
 
 namespace coppice::restore {
@@ -100,7 +101,7 @@ class DirectoryTree {
   enum class Use { kChange, kLook };
   // `root`: the target, open. `prefix`: the snapshot's path that it stands for. `open_max`: descriptors kept.
   DirectoryTree(platform::Fd root, std::string prefix, std::size_t open_max, Use use, Metadata& metadata,
-                Collector& collector);
+                Collector& collector, const TemporaryNames& temporaries);
   ~DirectoryTree();
 
   Directory* root() { return root_; }
@@ -137,7 +138,7 @@ class DirectoryTree {
   void note_file_system(int fd);
   Result<platform::Fd> enter_existing(int parent_fd, Directory* directory);
   int make_new(int parent_fd, const Directory& directory);
-  int make_instead(int parent_fd, const std::string& name);
+  int make_instead(int parent_fd, const Directory& directory);
   void learn_existing(int fd, Directory* directory);
   void compare(int fd, Directory* directory) const;
   DirectoryPin pin_open(Directory* directory) REQUIRES(mutex_);
@@ -154,6 +155,7 @@ class DirectoryTree {
 
   Metadata& metadata_;
   Collector& collector_;
+  const TemporaryNames& temporaries_;
   const std::size_t open_max_;
   const Use use_;
   Directory* root_;

@@ -171,9 +171,10 @@ Result<platform::Fd> EntryWriter::create_file(Record& record, Target& target, mo
     target = target_of(record);
     fd = open_restarting(target.directory_fd, target.name(), flags, mode);
   }
-  if (fd < 0 && errno == EEXIST && target.temporary &&
-      ::unlinkat(target.directory_fd, target.name(), 0) == 0)  // of an earlier run
+  if (fd < 0 && errno == EEXIST && target.temporary) {
+    take_other_temporary(record, target);
     fd = open_restarting(target.directory_fd, target.name(), flags, mode);
+  }
   if (fd < 0) {
     const int error = errno;
     if (error == EEXIST && !target.temporary)

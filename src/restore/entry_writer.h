@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "run.h"
-#include "temporary.h"
 #include "window.h"
 
 namespace coppice::restore {
@@ -78,6 +77,7 @@ class EntryWriter {
   // placing.cc
   bool enter(Directory* directory, Record* record, Where where);
   Target target_of(const Record& record);
+  void take_other_temporary(Record& record, Target& target);
   bool place(Target& target, const struct stat& made, Where where);
   bool may_replace(Record& record, const Target& target);  // false: its directory lets nothing go; told
   bool lift_guards(Record& record, int fd);  // false: it is immutable and stays so; told

@@ -82,12 +82,12 @@ bool EntryWriter::make_special(Record& record, Target& target) {
     if (!target.temporary) {  // it came meanwhile
       record.action = Action::kReplace;
       target = target_of(record);
-    } else {
-      ::unlinkat(dir, target.name(), 0);
-    }
-    result = create_special(dir, target.name(), a);
-    if (result != 0 && errno == EEXIST && ::unlinkat(dir, target.name(), 0) == 0)
       result = create_special(dir, target.name(), a);
+    }
+    if (result != 0 && errno == EEXIST) {
+      take_other_temporary(record, target);
+      result = create_special(dir, target.name(), a);
+    }
   }
   if (result != 0) {
     const int error = errno;
@@ -180,10 +180,14 @@ void EntryWriter::make_link(const LinkRecord& link) {
     if (result != 0 && errno == EEXIST) {
       if (is_ours(link.name)) return count(true);
       if (link.directory->guarded) return run_.collector.fail_immutable(link.where(), "its directory is ");
-      place_it.temporary.emplace(std::string_view(link.name, link.name_bytes));
+      const std::string_view name(link.name, link.name_bytes);
+      place_it.temporary.emplace(name);
       result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
-      if (result != 0 && errno == EEXIST && ::unlinkat(pin_.fd(), place_it.temporary->text, 0) == 0)
+      if (result != 0 && errno == EEXIST) {
+        place_it.temporary.emplace(name, run_.temporaries.next(link.directory, name));
+        ::unlinkat(pin_.fd(), place_it.temporary->text, 0);   // of an earlier run
         result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
+      }
     }
     if (result != 0) {
       const int error = errno;

@@ -33,8 +33,16 @@ EntryWriter::Target EntryWriter::target_of(const Record& record) {
   Target target;
   target.directory_fd = pin_.fd();
   target.final_name = record.name;
-  if (record.action == Action::kReplace) target.temporary.emplace(std::string_view(record.name, record.name_bytes));
+  if (record.action == Action::kReplace)
+    target.temporary.emplace(std::string_view(record.name, record.name_bytes), record.temporary);
   return target;
+}
+
+// Something has the temporary's name: an earlier run left it, and it goes, or it is an entry of the snapshot, and stays.
+void EntryWriter::take_other_temporary(Record& record, Target& target) {
+  record.temporary = run_.temporaries.next(record.directory, {record.name, record.name_bytes}, record.temporary);
+  target = target_of(record);
+  ::unlinkat(target.directory_fd, target.name(), 0);
 }
 
 // Renames the finished object to its name. `made` is its stat: another object under the temporary name is not ours to

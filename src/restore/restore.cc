@@ -178,9 +178,10 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   std::vector<platform::Fd> file_systems;
   {
     platform::Fd spill(options.dry_run ? -1 : ::fcntl(target.fd.get(), F_DUPFD_CLOEXEC, 0));
+    const TemporaryNames temporaries(reader, body);
     DirectoryTree directories(std::move(target.fd), options.in_place ? "" : base_path, budget.open_directories,
                               options.dry_run ? DirectoryTree::Use::kLook : DirectoryTree::Use::kChange, metadata,
-                              collector);
+                              collector, temporaries);
     Directory* base = directories.root();
     base->existed = target.there;
     if (options.in_place)
@@ -206,6 +207,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
             .options = options,
             .collector = collector,
             .metadata = metadata,
+            .temporaries = temporaries,
             .directories = directories,
             .links = links,
             .again = again,

@@ -11,6 +11,7 @@
 #include "hard_links.h"
 #include "metadata.h"
 #include "platform/file.h"
+#include "temporary.h"
 #include "vault/reader.h"
 #include "window.h"
 
@@ -68,6 +69,7 @@ struct Run {
   const RestoreOptions& options;
   Collector& collector;
   Metadata& metadata;
+  const TemporaryNames& temporaries;
   DirectoryTree& directories;
   HardLinks& links;
   AgainList& again;

@@ -159,6 +159,10 @@ void Walker::visit_directory(Frame& frame, const format::Entry& entry) {
     run_.collector.count_chosen();
     if (!runner_) run_.collector.count_directory();
   }
+  if (inside && runner_ && TemporaryName::could_be(entry.name)) {
+    settle();
+    run_.directories.make(child);
+  }
   frame.children.push_back({child, entry.child, inside});
   ++pending_children_;
 }
@@ -184,10 +188,11 @@ void Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<f
   if (!chosen(frame, entry)) return;
   run_.collector.count_chosen();
   if (!run_.directories.make(frame.directory)) return;  // told
-  if (runner_)
-    plan(frame.directory, entry, chunks, false, nullptr);
-  else
-    count_dry(frame.directory, entry, chunks);
+  if (!runner_) return count_dry(frame.directory, entry, chunks);
+  const bool alone = TemporaryName::could_be(entry.name);
+  if (alone) settle();
+  plan(frame.directory, entry, chunks, false, nullptr);
+  if (alone) settle();
 }
 
 void Walker::submit_when_due() {
@@ -198,6 +203,13 @@ void Walker::submit_when_due() {
 
 void Walker::submit() {
   if (!window_->empty()) window_ = runner_->submit(std::move(window_));
+}
+
+// Until all that is planned is in its place: what has a temporary's name is made when no temporary is there, and is there before
+// the next one is made.
+void Walker::settle() {
+  submit();
+  runner_->finish();
 }
 
 // Plans what verify found to be wrong. Found again by its path: that is rare, and nothing needs to be kept for the

@@ -78,6 +78,7 @@ class Walker {
                    Arena& arena);
   void submit_when_due();
   void submit();
+  void settle();
   void plan_again();
   void leave_frames();
 

@@ -55,6 +55,7 @@ struct Record {
   std::uint32_t name_bytes;
   std::atomic<Action> action;  // kCreate becomes kReplace when something came meanwhile
   bool has_holes = false;
+  std::uint8_t temporary = 0;         // number of its temporary's name
   std::atomic<bool> failed{false};    // told already
   std::atomic<bool> mismatch{false};  // kCheck: the content on disk is not the snapshot's
   Attributes attributes;

@@ -15,6 +15,7 @@
 #include "foundation/encoding.h"
 #include "planted.h"
 #include "support/temp_directory.h"
+#include "temporary.h"
 
 namespace coppice::testing {
 namespace {
@@ -25,6 +26,8 @@ std::vector<std::string> list(const std::string& path) {
   std::ranges::sort(names);
   return names;
 }
+
+std::string temporary(const char* name, unsigned number = 0) { return restore::TemporaryName(name, number).text; }
 
 class InTheWay : public ::testing::Test {
  protected:
@@ -457,6 +460,72 @@ TEST_F(InTheWay, WithoutRootFilesWithoutPermissionsAreVerified) {
   twice_as_nobody(std::move(root), {.verify = true}, [](const restore::RestoreReport& report) { return report.failed == 0 && report.verified == 2; });
   EXPECT_EQ(stat_of(target + "/small").st_mode & 07777, 0u);
   EXPECT_EQ(stat_of(target + "/large").st_mode & 07777, 0u);
+}
+
+// A killed restore left temporaries, and they were backed up: they are the snapshot's now, and nothing that is replaced may take their
+// names. What a killed restore of this snapshot left goes all the same.
+TEST_F(InTheWay, AnEntryWithTheNameOfATemporaryComesBackToo) {
+  const std::vector<std::string> replaced = {"!first", "file", "fifo", "large", "link", "one", "two"};
+  const auto tree = [&] {
+    Node root = directory_node("");
+    root.add(file_node("!first", "new !first"));   // planned before its temporary's name is met
+    root.add(file_node("file", "new file"));
+    root.add(file_node("large", noise(1, 700'000)));
+    root.add(symlink_node("link", "new"));
+    root.add(symlink_node("fifo", "")).entry.type = format::EntryType::kFifo;
+    for (const char* name : {"one", "two"}) {
+      format::Entry& entry = root.add(file_node(name, "new")).entry;
+      entry.links = 2;
+      entry.inode = 9;
+    }
+    root.add(directory_node("sub", {file_node("in", "new")}));
+    for (const std::string& name : replaced) root.add(file_node(temporary(name.c_str()), "left for " + name));
+    root.add(file_node(temporary("sub"), "left for sub"));
+    root.add(file_node(temporary("file", 1), "left for it again"));
+    root.add(directory_node(temporary("two", 1), {file_node("in", "left too")}));
+    return root;
+  };
+  const auto body = plant(v, tree(), {.chunk_bytes = 100'000});
+  for (const unsigned workers : {1u, 2u}) {
+    for (const bool there : {false, true}) {   // whether the entries stand in the target before
+      for (const bool killed : {false, true}) {
+        std::filesystem::remove_all(target);
+        mkdir(target.c_str(), 0755);
+        if (there) {
+          Restoring before(v);
+          ASSERT_OK(before(body, {.target = target}));
+          std::filesystem::remove_all(target + "/sub");
+        }
+        for (const std::string& name : replaced) {
+          std::filesystem::remove(target + "/" + name);
+          write_text(target + "/" + name, "old");
+        }
+        write_text(target + "/sub", "old");
+        if (killed) {
+          write_text(target + "/" + temporary("file", 2), "half");
+          write_text(target + "/" + temporary("large", 1), "half");
+          write_text(target + "/" + temporary("fifo", 1), "half");
+          mkdir((target + "/" + temporary("sub", 1)).c_str(), 0700);
+        }
+        Restoring run(v);
+        const auto report = run(body, {.target = target, .workers = workers});
+        ASSERT_OK(report);
+        EXPECT_EQ(report->warnings_total, 0u) << all_warnings(*report);
+        EXPECT_EQ(content_of(target + "/!first"), "new !first");
+        EXPECT_EQ(content_of(target + "/file"), "new file");
+        EXPECT_TRUE(content_of(target + "/large") == noise(1, 700'000));
+        EXPECT_EQ(std::filesystem::read_symlink(target + "/link"), "new");
+        EXPECT_TRUE(S_ISFIFO(stat_of(target + "/fifo").st_mode));
+        EXPECT_EQ(stat_of(target + "/one").st_ino, stat_of(target + "/two").st_ino);
+        EXPECT_EQ(content_of(target + "/sub/in"), "new");
+        for (const std::string& name : replaced) EXPECT_EQ(content_of(target + "/" + temporary(name.c_str())), "left for " + name);
+        EXPECT_EQ(content_of(target + "/" + temporary("sub")), "left for sub");
+        EXPECT_EQ(content_of(target + "/" + temporary("file", 1)), "left for it again");
+        EXPECT_EQ(content_of(target + "/" + temporary("two", 1) + "/in"), "left too");
+        EXPECT_EQ(list(target).size(), 2 * replaced.size() + 4) << "a temporary of a killed run stays";
+      }
+    }
+  }
 }
 
 }  // namespace
