@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -154,6 +155,13 @@ Result<Bytes> read_file(const std::string& path, std::size_t bytes_max) {
   }
   bytes.resize(used);
   return bytes;
+}
+
+Result<Fd> lock_directory(const std::string& path) {
+  Fd directory = TRY(open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY));
+  while (flock(directory.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return fail_errno(errno, "locking " + path);
+  return directory;
 }
 
 Result<> write_file_durably(const std::string& path, ByteSpan bytes, mode_t mode) {

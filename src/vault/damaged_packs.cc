@@ -1,8 +1,5 @@
 #include "vault/damaged_packs.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -36,8 +33,7 @@ Result<std::vector<format::PackName>> read_list(const Vault& vault) {
 
 // A check and a backup may both be at it.
 Result<> change_list(const Vault& vault, const std::function<std::vector<format::PackName>(const std::vector<format::PackName>&)>& change) {
-  const platform::Fd directory = TRY(platform::open_at(AT_FDCWD, vault.state_directory().c_str(), O_RDONLY | O_DIRECTORY));
-  if (::flock(directory.get(), LOCK_EX) != 0) return fail_errno(errno, "locking the state");
+  const platform::Fd lock = TRY(platform::lock_directory(vault.state_directory()));
   Result<std::vector<format::PackName>> before = read_list(vault);
   if (!before && before.error().kind() != ErrorKind::kNotFound) return std::unexpected(std::move(before).error());
   std::vector<format::PackName> after = change(before ? *before : std::vector<format::PackName>());

@@ -49,10 +49,12 @@ Result<std::optional<keys::RosterMark>> read_seen(const std::string& path) {
   return mark;
 }
 
-Result<> write_seen(const std::string& path, const keys::RosterMark& mark) {
-  return within(platform::write_file_durably(
-                    path, as_bytes(fmt::format("{}\n{} {}\n", kSeenHeader, mark.version, render_hex(mark.digest)))),
-                "remembering the vault's roster");
+// Others open the vault too, and may have seen a newer one since.
+Result<> write_seen(const std::string& directory, const std::string& path, const keys::RosterMark& mark) {
+  const platform::Fd lock = TRY(platform::lock_directory(directory));
+  const auto seen = TRY(read_seen(path));
+  if (seen && seen->version >= mark.version) return {};
+  return platform::write_file_durably(path, as_bytes(fmt::format("{}\n{} {}\n", kSeenHeader, mark.version, render_hex(mark.digest))));
 }
 
 // The names below `prefix` as sessions; those that are none go to `strange`.
@@ -210,7 +212,8 @@ Result<> Vault::load_roster() {
   const keys::RosterMark found = keys::mark_of(roster_, *envelope);
   if (seen) TRY(keys::check_not_older(found, *seen));
   if (!seen_path.empty() && seen != found)
-    if (const Result<> written = write_seen(seen_path, found); !written) go_on_without_state(written.error());
+    if (const Result<> written = within(write_seen(state_directory_, seen_path, found), "remembering the vault's roster"); !written)
+      go_on_without_state(written.error());
   return {};
 }
 

@@ -420,7 +420,7 @@ TEST(Crash, WhatAKilledBackupStoredIsNotStoredAgain) {
     }));
     return bytes;
   };
-  storage::FaultStore faulty(test.store, {.seed = 1, .crash_at = 17});
+  storage::FaultStore faulty(test.store, {.seed = 1, .crash_at = 22});
   ASSERT_FALSE(back_up(faulty));
   const std::uint64_t kept = stored();
   ASSERT_GT(kept, 10u << 20);
