@@ -63,3 +63,18 @@ COPPICE_STATE_DIR="$work/other-state" status 0 "$coppice" backup -q "$work/files
 [ -e "$COPPICE_VAULT/snapshots/$newest" ] || die "the name $newest was not taken"
 status 1 "$coppice" check
 says "the vault no longer holds snapshot .* (session $newest), which this host committed and nobody forgot"
+
+# A lost commit: its packs are told from packs that are gone, and when they go as well, the backup after it does not rely on them.
+rm -rf "$COPPICE_VAULT" "$COPPICE_STATE_DIR" "$COPPICE_CONFIG_DIR/keys"
+rm "$work/sheet"
+new_vault
+for _ in 1 2; do echo more >> "$work/files/d/another"; status 0 "$coppice" backup -q "$work/files"; done
+rm -f "$COPPICE_VAULT/snapshots/0.0"
+status 1 "$coppice" check
+says "packs/0/0/0: it is there, but the commit that recorded it is lost or damaged"
+rm -rf "$COPPICE_STATE_DIR/"*/damaged*   # whatever the check noted
+rm -f "$COPPICE_VAULT/packs/0/0/0"
+status 3 "$coppice" backup "$work/files"
+says "no valid commit records"
+status 0 "$coppice" restore -q "latest:$work/files" --to "$work/after-loss"
+same "$work/files" "$work/after-loss"
