@@ -116,7 +116,7 @@ int run_check(const Common& common, const CheckFlags& flags, const CLI::App* com
                 ? fmt::format("This could not be noted for the next backup: {}. Until a damaged pack is moved out of the vault, new snapshots go on to rely on it.\n",
                               report->not_remembered->message())
                 : "This host's next backup stores anew what its sources still have of a damaged pack, and its new snapshots are whole. Other hosts go on to rely "
-                  "on theirs until a check runs there too, or the pack is moved out of the vault.\n"));
+                  "on theirs until a check runs there too.\n"));
       print(fitted("Older snapshots lack those files, unless what is damaged is put back from a copy of the vault: take what else you want of them, then forget them.\n"));
     }
   }

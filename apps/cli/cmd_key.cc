@@ -154,7 +154,7 @@ int run_remove(const Common& common, const KeyFlags& flags) {
     const auto loss = loss_of(opened->vault->roster(), flags.name);
     const std::string is = loss.empty() ? "" : fmt::format("{} is {}", shown(flags.name), loss);
     if (!common.json && !common.quiet) note(fitted(fmt::format("{} would open nothing new. {}\n", shown(flags.name), kNotTakenBack)));
-    if (const auto forgets = opened->vault->forgets_by(member->id); forgets && !forgets->empty() && !common.json && !common.quiet)
+    if (const auto forgets = opened->vault->forgotten_by(member->id); forgets && !forgets->empty() && !common.json && !common.quiet)
       note(fitted(fmt::format("It forgot {}, which {}.\n", tasks::render_count(forgets->size(), "snapshot"),
                               flags.undo_forgets ? "would be listed again" : "would stay forgotten (--undo-forgets lists them again)")));
     if (!confirm(is.empty() ? fmt::format("Remove {}?", shown(flags.name)) : is + ". Remove it?"))

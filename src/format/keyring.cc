@@ -26,9 +26,13 @@ const char* roster_breach(const Roster& roster) {
       return "a member's name is not 1 to 64 bytes of printable UTF-8";
     if (!ids.insert(member.id).second) return "a member's id stands there twice";
     if (!member.revoked_from && !member.open_then.empty()) return "a member has void sessions and is not revoked";
-    for (std::size_t i = 0; i < member.open_then.size(); ++i)
-      if (member.open_then[i] >= (i + 1 < member.open_then.size() ? member.open_then[i + 1] : *member.revoked_from))
+    for (std::size_t i = 0; i < member.open_then.size(); ++i) {
+      const SessionRange& range = member.open_then[i];
+      const std::uint64_t end = std::uint64_t{range.first.slot} + range.count;
+      const SessionId next = i + 1 < member.open_then.size() ? member.open_then[i + 1].first : *member.revoked_from;
+      if (range.count == 0 || range.first.generation != next.generation || end + (i + 1 < member.open_then.size() ? 1 : 0) > next.slot)
         return "a member's void sessions do not ascend, or reach its revocation";
+    }
     if (!member.revoked_from && !names.insert(member.name).second) return "two members bear one name";
   }
   for (std::size_t i = 1; i < roster.epochs.size(); ++i)
@@ -58,10 +62,19 @@ const char* slot_breach(const KeySlot& slot) {
 
 }  // namespace
 
+bool Member::is_void(SessionId session) const {
+  if (!revoked_from) return false;
+  if (session >= *revoked_from) return true;
+  const auto after = std::ranges::upper_bound(open_then, session, {}, &SessionRange::first);
+  if (after == open_then.begin()) return false;
+  const SessionRange& range = *std::prev(after);
+  return range.first.generation == session.generation && session.slot - range.first.slot < range.count;
+}
+
 Bytes encode_roster(const Roster& roster) {
   CHECK(roster.members.size() <= kRosterMembersMax && roster.epochs.size() <= kRosterEpochsMax);
   CHECK(roster_breach(roster) == nullptr);
-  for (const Member& member : roster.members) CHECK(member.open_then.size() <= kRosterOpenSessionsMax);
+  for (const Member& member : roster.members) CHECK(member.open_then.size() <= kRosterOpenRangesMax);
   Bytes out;
   Writer w(out);
   w.u32(roster.version);
@@ -76,11 +89,15 @@ Bytes encode_roster(const Roster& roster) {
     w.bytes(member.signing_key);
     w.bytes(member.slot_key);
     encode_timestamp(w, member.added);
-    w.u8(member.revoked_from ? 1 : 0);
+    w.u8(!member.revoked_from ? 0 : member.open_then.empty() ? 1 : 2);
     if (!member.revoked_from) continue;
     encode_session(w, *member.revoked_from);
+    if (member.open_then.empty()) continue;
     w.varint(member.open_then.size());
-    for (const SessionId session : member.open_then) encode_session(w, session);
+    for (const SessionRange& range : member.open_then) {
+      encode_session(w, range.first);
+      w.varint(range.count);
+    }
   }
   w.varint(roster.epochs.size());
   for (const EpochRecord& epoch : roster.epochs) {
@@ -109,11 +126,16 @@ Result<Roster> decode_roster(ByteSpan body) {
     member.slot_key = d.array<32>();
     member.added = decode_timestamp(d);
     const std::uint8_t revoked = d.u8();
-    d.rule(revoked <= 1, "a flag is neither 0 nor 1");
-    if (revoked != 1) continue;
+    d.rule(revoked <= 2, "a flag is none of 0, 1 and 2");
+    if (revoked == 0) continue;
     member.revoked_from = decode_session(d);
-    const std::uint64_t open = d.count(kRosterOpenSessionsMax, 2);
-    for (std::uint64_t k = 0; k < open && !d.going_wrong(); ++k) member.open_then.push_back(decode_session(d));
+    if (revoked == 1) continue;
+    const std::uint64_t open = d.count(kRosterOpenRangesMax, 3);
+    d.rule(open > 0, "a list of void sessions is empty");
+    for (std::uint64_t k = 0; k < open && !d.going_wrong(); ++k) {
+      const SessionId first = decode_session(d);
+      member.open_then.push_back({first, static_cast<std::uint32_t>(d.varint_max(UINT32_MAX))});
+    }
   }
   const std::uint64_t epochs = d.count(kRosterEpochsMax, 4 + 32);
   roster.epochs.reserve(epochs);

@@ -200,7 +200,7 @@ Result<Roster> with_member_added(const Roster& roster, const RosterMark& mark, M
 }
 
 Result<Roster> with_member_revoked(const Roster& roster, const RosterMark& mark, const format::MemberId& id,
-                                   format::SessionId from, std::vector<format::SessionId> open) {
+                                   format::SessionId from, std::vector<format::SessionRange> open) {
   Roster next = TRY(next_version(roster, mark));
   const auto it = std::ranges::find(next.members, id, &Member::id);
   if (it == next.members.end()) return breach("the roster has no such member");
@@ -230,11 +230,7 @@ Result<Roster> first_roster(const format::Digest& vault_description, std::vector
 
 Bytes sign_roster(const Roster& roster, const format::VaultId& vault, const crypto::Key& owner_seed) {
   CHECK(check_roster(roster).has_value());
-  format::Envelope envelope;
-  envelope.body = format::encode_roster(roster);
-  envelope.signature =
-      crypto::ed25519_sign(owner_seed, format::signed_message(format::kRosterMagic, vault, envelope.body));
-  return format::encode_envelope(format::kRosterMagic, envelope);
+  return sign_as_owner(format::kRosterMagic, vault, format::encode_roster(roster), owner_seed);
 }
 
 }  // namespace coppice::keys

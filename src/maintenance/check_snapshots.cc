@@ -43,16 +43,13 @@ Visit visit_session(CheckRun& run, SessionId session) {
                     .previous_session = commit.previous_session,
                     .previous = commit.previous,
                     .packs = commit.packs.packs};
-  const auto forget = run.vault.forget_of(session);
+  const auto forgotten = run.vault.is_forgotten(session, note.hash);
   const std::string forget_name = format::forget_object(session);
-  if (!forget && forget.error().kind() == ErrorKind::kDenied)
-    run.inform(forget_name, "not honoured: " + forget.error().message());
-  else if (!forget)
-    run.damage(forget_name, forget.error());
-  else if (*forget && **forget != note.hash)
-    run.damage(forget_name, ErrorKind::kUnauthentic, "it names another commit than the one that stands there");
-  else
-    note.forgotten = forget->has_value();
+  if (!forgotten && forgotten.error().kind() == ErrorKind::kDenied)
+    run.inform(forget_name, "not honoured: " + forgotten.error().message());
+  else if (!forgotten)
+    run.damage(forget_name, forgotten.error());
+  note.forgotten = forgotten.value_or(false);
   visit.note = note;
   visit.pack_pages = std::move(snapshot->commit.packs.pages);
   visit.runs = std::move(snapshot->commit.runs);
@@ -143,8 +140,7 @@ Result<> check_lineages(CheckRun& run, Runs& runs) {
       }
       // Reclaim removes what was forgotten; then its forget may be gone as well as the commit, but never without one
       // having been.
-      const auto forget = run.vault.forget_of(note.previous_session);
-      if (size.error().kind() == ErrorKind::kNotFound && forget && *forget && **forget == note.previous) continue;
+      if (size.error().kind() == ErrorKind::kNotFound && run.vault.is_forgotten(note.previous_session, note.previous).value_or(false)) continue;
       if (const auto id = run.damage(name, size.error().kind(),
                                      fmt::format("it is missing, though {} follows it and no forget names it",
                                                  format::snapshot_object(note.session))))

@@ -32,16 +32,16 @@ Result<bool> has_traces(storage::ObjectStore& store, format::SessionId session) 
 
 }  // namespace
 
-Result<format::SessionId> find_free_session(storage::ObjectStore& store, std::uint32_t generation) {
+Result<format::SessionId> find_free_session(storage::ObjectStore& store, format::SessionId after) {
   std::vector<std::uint32_t> listed;
-  const std::string prefix = format::slot_object({generation, 0});
+  const std::string prefix = format::slot_object(after);
   TRY(store.list(prefix.substr(0, prefix.rfind('/') + 1), [&](const storage::ObjectInfo& object) -> Result<> {
-    if (const auto id = format::parse_slot_object(object.name); id && id->generation == generation) listed.push_back(id->slot);
+    if (const auto id = format::parse_slot_object(object.name); id && id->generation == after.generation) listed.push_back(id->slot);
     return {};
   }));
   std::ranges::sort(listed);
   const auto last = std::ranges::unique(listed).begin();
-  format::SessionId free{generation, 0};
+  format::SessionId free = after;
   // The list is a hint: what it lacks is asked for.
   for (auto it = listed.begin();; ++free.slot) {
     while (it != last && *it < free.slot) ++it;
@@ -51,13 +51,14 @@ Result<format::SessionId> find_free_session(storage::ObjectStore& store, std::ui
   }
 }
 
-Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, std::uint32_t generation,
+Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, format::SessionId after,
                                const std::function<Bytes(format::SessionId)>& make_claim,
                                const std::function<Result<>(format::SessionId, ByteSpan)>& is_claim) {
   ClaimedSlot claimed;
-  std::uint32_t slot = TRY(within(find_free_session(store, generation), "looking for a free session")).slot;
+  std::uint32_t slot = TRY(within(find_free_session(store, after), "looking for a free session")).slot;
+  const std::uint32_t generation = after.generation;
   for (;; ++slot) {
-    if (slot > 0) {
+    if (slot > after.slot) {
       const format::SessionId before{generation, slot - 1};
       const std::string name = format::slot_object(before);
       const Result<Bytes> object = store.get(name, format::kControlObjectBytesMax);

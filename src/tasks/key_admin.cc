@@ -18,7 +18,6 @@ namespace coppice::tasks {
 namespace {
 constexpr std::uint32_t kRotationsCutShortMax = 64;
 constexpr int kTriesWhileSlotsArrive = 4;
-constexpr std::uint32_t kGeneration = 0;   // sessions are of this one, as vault::Writer begins them
 
 std::unexpected<Error> told_as_race(Error error) {
   if (error.kind() != ErrorKind::kConflict) return std::unexpected(std::move(error));
@@ -62,27 +61,43 @@ struct Owner {
 
 // What a revoked member signs counts only where a commit stands now: names are never used twice, so nothing that it signs from now on does.
 struct Boundary {
-  format::SessionId from;                // the first session that nobody has begun
-  std::vector<format::SessionId> open;   // those before it that have no commit
+  format::SessionId from;                  // the first session that nobody has begun, behind all valid commits
+  std::vector<format::SessionRange> open;  // those before it that have no commit
 };
 
-Result<Boundary> find_boundary(storage::ObjectStore& store) {
-  std::vector<format::SessionId> committed;
+Result<Boundary> find_boundary(const vault::Vault& vault) {
+  storage::ObjectStore& store = vault.store();
+  format::SessionId after;
+  for (const vault::Snapshot& snapshot : TRY(vault.snapshots(true)).snapshots) after = std::max(after, packs::session_after(snapshot.session));
+  Boundary boundary{.from = TRY(packs::find_free_session(store, after)), .open = {}};
+  std::vector<format::SessionId> committed, claimed;
   TRY(store.list("snapshots/", [&](const storage::ObjectInfo& info) -> Result<> {
-    if (const auto session = format::parse_snapshot_object(info.name)) committed.push_back(*session);
+    if (const auto session = format::parse_snapshot_object(info.name); session && *session < boundary.from) committed.push_back(*session);
     return {};
   }));
   std::ranges::sort(committed);
-  Boundary boundary{.from = TRY(packs::find_free_session(store, kGeneration)), .open = {}};
-  for (format::SessionId session{kGeneration, 0}; session < boundary.from; ++session.slot) {
-    if (std::ranges::binary_search(committed, session)) continue;
-    const Result<std::uint64_t> size = store.size(format::snapshot_object(session));   // the list is a hint
-    if (size) continue;
-    if (size.error().kind() != ErrorKind::kNotFound) return std::unexpected(size.error().within(format::snapshot_object(session)));
-    boundary.open.push_back(session);
+  // The list is a hint: of what was begun, it is asked for by name.
+  TRY(store.list("generations/", [&](const storage::ObjectInfo& info) -> Result<> {
+    if (const auto session = format::parse_slot_object(info.name); session && *session < boundary.from && !std::ranges::binary_search(committed, *session))
+      claimed.push_back(*session);
+    return {};
+  }));
+  for (const format::SessionId session : claimed) {
+    const Result<std::uint64_t> size = store.size(format::snapshot_object(session));
+    const ErrorKind kind = size ? ErrorKind::kConflict : size.error().kind();
+    // What is no file or not ours takes the name as well.
+    if (kind == ErrorKind::kConflict || kind == ErrorKind::kInvalid || kind == ErrorKind::kDenied) committed.push_back(session);
+    else if (kind != ErrorKind::kNotFound) return std::unexpected(size.error().within(format::snapshot_object(session)));
   }
-  if (boundary.open.size() > format::kRosterOpenSessionsMax)
-    return fail(ErrorKind::kUnsupported, fmt::format("{} sessions have no snapshot: more than a roster can name", boundary.open.size()));
+  std::ranges::sort(committed);
+  committed.push_back(boundary.from);
+  std::uint32_t next = 0;
+  for (const format::SessionId session : committed) {
+    if (session.slot > next) boundary.open.push_back({{session.generation, next}, session.slot - next});
+    next = session.slot + 1;
+  }
+  if (boundary.open.size() > format::kRosterOpenRangesMax)
+    return fail(ErrorKind::kUnsupported, fmt::format("sessions without a snapshot lie in {} places: more than a roster can name", boundary.open.size()));
   return boundary;
 }
 
@@ -212,10 +227,10 @@ Result<Removal> remove_member(const vault::Vault& vault, std::string_view name, 
   const format::Member* found = keys::find_living(owner.roster, name);
   if (!found) return fail(ErrorKind::kNotFound, fmt::format("no key in use is named '{}'", render_printable(name)));
   format::Member member = *found;
-  const std::vector<format::Forget> forgets = TRY(vault.forgets_by(member.id));
+  const std::vector<vault::Snapshot> forgotten = TRY(vault.forgotten_by(member.id));
   if (its_forgets == ItsForgets::kStand)
-    for (const format::Forget& forget : forgets) TRY(vault.adopt_forget(forget, member.id));
-  Boundary boundary = TRY(find_boundary(vault.store()));
+    for (const vault::Snapshot& snapshot : forgotten) TRY(vault.adopt_forget(snapshot, member.id, owner.seed));
+  Boundary boundary = TRY(find_boundary(vault));
   auto next = TRY(keys::with_member_revoked(owner.roster, owner.mark, member.id, boundary.from, std::move(boundary.open)));
   TRY(owner.publish(std::move(next)));
   // A slot of an epoch that the roster does not have stays: it tells the next rotation that this member has seen its key.
@@ -225,7 +240,7 @@ Result<Removal> remove_member(const vault::Vault& vault, std::string_view name, 
   for (const auto& object : objects) {
     if (object.member == member.id && object.epoch <= current) TRY(vault.store().remove(object.name));
   }
-  return Removal{std::move(member), forgets.size()};
+  return Removal{std::move(member), forgotten.size()};
 }
 
 Result<Rotation> rotate_epoch(const vault::Vault& vault) {

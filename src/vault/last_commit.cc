@@ -20,7 +20,8 @@ std::string path_of(const Vault& vault, const format::Digest& lineage) {
 // "<generation>.<slot> <commit hash>"
 struct Remembered {
   format::SessionId session;
-  std::string hash;   // hex
+  format::Digest commit{};
+  std::string hash;   // the same in hex
 };
 
 std::optional<Remembered> read_remembered(const std::string& path) {
@@ -31,14 +32,17 @@ std::optional<Remembered> read_remembered(const std::string& path) {
   if (blank == std::string::npos) return std::nullopt;
   const auto session = format::parse_snapshot_object("snapshots/" + text.substr(0, blank));
   if (!session) return std::nullopt;
-  return Remembered{*session, text.substr(blank + 1, 64)};
+  Remembered remembered{.session = *session, .hash = text.substr(blank + 1, 64)};
+  const auto commit = parse_hex(remembered.hash);
+  if (!commit || commit->size() != remembered.commit.size()) return std::nullopt;
+  std::ranges::copy(*commit, remembered.commit.begin());
+  return remembered;
 }
 
 // What the store has of it: the commit, nothing (it was forgotten, or that is not known now), or an error that says that it is lost.
 Result<std::optional<Snapshot>> look_for(const Vault& vault, const Remembered& remembered) {
   Result<Snapshot> named = vault.snapshot(remembered.session);
-  const auto forget = vault.forget_of(remembered.session);
-  const bool forgotten = forget && *forget && render_hex(**forget) == remembered.hash;
+  const bool forgotten = vault.is_forgotten(remembered.session, remembered.commit).value_or(false);
   if (named && render_hex(named->commit_hash) == remembered.hash) {
     named->forgotten = forgotten;
     return std::optional<Snapshot>(std::move(*named));

@@ -6,6 +6,7 @@
 
 #include "vault/last_commit.h"
 #include "packs/lists.h"
+#include "packs/session.h"
 #include "parallel.h"
 #include "vault/damaged_packs.h"
 
@@ -190,6 +191,7 @@ Result<OwnPast> look_back(const Vault& vault, const format::Digest& lineage) {
       return fail(ErrorKind::kUnsupported,
                   fmt::format("{}: writing to a vault that holds it takes features (bits {:#x}) that this program (format {}) does not have",
                               format::snapshot_object(snapshot.session), unknown, format::kFormatVersion));
+    past.after = std::max(past.after, packs::session_after(snapshot.session));
     if (snapshot.signer != vault.keys().member) continue;
     past.sessions.push_back({snapshot.session, commit.packs, snapshot.forgotten});
     past.runs.insert(past.runs.end(), commit.runs.begin(), commit.runs.end());

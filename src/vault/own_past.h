@@ -31,6 +31,7 @@ struct OwnPast {
     bool forgotten = false;
   };
   std::vector<Session> sessions;             // ascending
+  format::SessionId after;                   // the first behind all valid commits of generation 0, whoever signed them
   std::optional<Snapshot> previous;          // the newest of the lineage
   std::vector<format::RunRecord> runs;       // not superseded
   LostPacks lost;                            // an index hit in one of them, or a slice of the base that lies there, is no evidence that a chunk is stored

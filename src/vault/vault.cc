@@ -266,31 +266,38 @@ Result<Snapshot> Vault::snapshot(SessionId session) const {
 Result<Vault::SignedForget> Vault::verify_forget(SessionId session, ByteSpan object) const {
   const keys::Signed opened =
       TRY(keys::verify_envelope(format::kForgetMagic, object, bundle_.anchor(), roster_, session));
-  format::Forget forget = TRY(format::decode_forget(opened.body));
+  const format::Forget forget = TRY(format::decode_forget(opened.body));
   if (forget.session != session)
     return fail(ErrorKind::kUnauthentic,
                 fmt::format("it is a copy of {}, put under another name", format::forget_object(forget.session)));
-  return SignedForget{std::move(forget), opened.signer};
+  return SignedForget{forget, opened.signer};
 }
 
-// The first that is valid; else the first error; else nothing.
-Result<std::optional<Vault::SignedForget>> Vault::find_forget(SessionId session) const {
-  std::optional<Error> bad;
-  for (std::uint32_t place = 0; place < format::kForgetPlaces; ++place) {
+Result<bool> Vault::is_forgotten(SessionId session, const format::Digest& commit, const std::optional<format::MemberId>& without) const {
+  std::optional<Error> bad, of_no_right;
+  unsigned missing = 0;   // one name may have been cleared of garbage
+  for (std::uint32_t place = 0; place < format::kForgetPlaces && missing < 2; ++place) {
     const std::string object = format::forget_object(session, place);
     const Result<Bytes> bytes = store_.get(object, format::kControlObjectBytesMax);
-    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) break;
-    Result<SignedForget> verified = bytes ? verify_forget(session, *bytes) : std::unexpected(bytes.error());
-    if (verified) return std::optional<SignedForget>(std::move(*verified));
-    if (!bad) bad = std::move(verified).error().within(object);
+    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) {
+      ++missing;
+      continue;
+    }
+    if (!bytes) {
+      const ErrorKind kind = bytes.error().kind() == ErrorKind::kDenied ? ErrorKind::kUnavailable : bytes.error().kind();   // not said of a signer
+      if (!bad) bad = Error(kind, bytes.error().message()).within(object);
+      continue;
+    }
+    Result<SignedForget> verified = verify_forget(session, *bytes);
+    if (verified && verified->signer == without) continue;
+    if (verified && verified->forget.commit == commit) return true;
+    Error error = verified ? Error(ErrorKind::kUnauthentic, "it names another snapshot than the one that stands there, and is not honoured") : std::move(verified).error();
+    std::optional<Error>& kept = error.kind() == ErrorKind::kDenied ? of_no_right : bad;
+    if (!kept) kept = std::move(error).within(object);
   }
   if (bad) return std::unexpected(std::move(*bad));
-  return std::optional<SignedForget>();
-}
-
-Result<std::optional<format::Digest>> Vault::forget_of(SessionId session) const {
-  const std::optional<SignedForget> found = TRY(find_forget(session));
-  return found ? std::optional<format::Digest>(found->forget.commit) : std::nullopt;
+  if (of_no_right) return std::unexpected(std::move(*of_no_right));
+  return false;
 }
 
 Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
@@ -300,17 +307,11 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
   std::vector<std::optional<Result<Snapshot>>> found(sessions.size());
   parallel_for(sessions.size(), kFetchThreads, [&](std::size_t i) { found[i] = snapshot(sessions[i]); });
 
-  std::map<SessionId, format::Digest> forgotten;
   const std::vector<SessionId> names = TRY(list_sessions(store_, "forgets/", format::parse_forget_object, strange));
-  std::vector<std::optional<Result<std::optional<format::Digest>>>> forgets(names.size());
-  parallel_for(names.size(), kFetchThreads, [&](std::size_t i) { forgets[i] = forget_of(names[i]); });
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto& commit = *forgets[i];
-    if (!commit && commit.error().kind() != ErrorKind::kDenied)   // else: its signer was removed, and its wish with it
-      list.bad.push_back({format::forget_object(names[i]), commit.error()});
-    else if (commit && *commit)  // else: listed, but gone since
-      forgotten.emplace(names[i], **commit);
-  }
+  std::vector<Result<bool>> forgotten(sessions.size(), false);
+  parallel_for(sessions.size(), kFetchThreads, [&](std::size_t i) {
+    if (*found[i] && std::ranges::binary_search(names, sessions[i])) forgotten[i] = is_forgotten(sessions[i], (*found[i])->commit_hash);
+  });
 
   for (std::size_t i = 0; i < sessions.size(); ++i) {
     Result<Snapshot>& result = *found[i];
@@ -318,15 +319,10 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
       list.bad.push_back({format::snapshot_object(sessions[i]), std::move(result).error()});
       continue;
     }
-    const auto forget = forgotten.find(sessions[i]);
-    result->forgotten = forget != forgotten.end() && forget->second == result->commit_hash;
+    if (!forgotten[i] && forgotten[i].error().kind() != ErrorKind::kDenied)   // else: its signer was removed, and its wish with it
+      list.bad.push_back({format::forget_object(sessions[i]), forgotten[i].error()});
+    result->forgotten = forgotten[i].value_or(false);
     if (result->forgotten && !include_forgotten) continue;
-    if (forget != forgotten.end() && !result->forgotten)
-      list.bad.push_back(
-          {format::forget_object(sessions[i]),
-           Error(ErrorKind::kUnauthentic,
-                 fmt::format("{}: it names another snapshot than the one that stands there, and is not honoured",
-                             format::forget_object(sessions[i])))});
     list.snapshots.push_back(std::move(*result));
   }
   for (std::string& object : strange) {
@@ -336,41 +332,42 @@ Result<SnapshotList> Vault::snapshots(bool include_forgotten) const {
   return list;
 }
 
-Result<> Vault::forget(const Snapshot& snapshot) const { return put_forget(snapshot.session, snapshot.commit_hash, std::nullopt); }
-
-Result<> Vault::adopt_forget(const format::Forget& forget, const format::MemberId& member) const {
-  return put_forget(forget.session, forget.commit, member);
+namespace {
+Bytes forget_body(const Snapshot& snapshot, Timestamp now) {
+  return format::encode_forget({.session = snapshot.session, .commit = snapshot.commit_hash, .claimed_time = now});
 }
+}  // namespace
 
-// Where one that says the same stands already, unless it is signed by `without`, that is enough.
-Result<> Vault::put_forget(SessionId session, const format::Digest& commit, const std::optional<format::MemberId>& without) const {
+Result<> Vault::forget(const Snapshot& snapshot) const {
   if (revoked_) return fail(ErrorKind::kDenied, "this key has been revoked: it can no longer forget snapshots");
   if (!keys::role_may_sign(bundle_.role, format::kForgetMagic))
     return fail(ErrorKind::kDenied,
                 "this key may not forget snapshots: a writer's key only adds, so that a stolen one destroys nothing");
-  const format::Forget forget{.session = session, .commit = commit, .claimed_time = clock_.now()};
-  const Bytes envelope = keys::sign_envelope(format::kForgetMagic, id(), format::encode_forget(forget), bundle_);
-  for (std::uint32_t place = 0; place < format::kForgetPlaces; ++place) {
-    const std::string object = format::forget_object(session, place);
-    const Result<> stored = storage::put_or_confirm(store_, object, envelope);
-    if (stored || stored.error().kind() != ErrorKind::kConflict) return within(stored, object);
-    // Someone was there first. If they said the same, all is well; if it is no valid forget, the next place is ours.
-    const Result<Bytes> theirs = store_.get(object, format::kControlObjectBytesMax);
-    if (!theirs) continue;
-    const Result<SignedForget> other = verify_forget(session, *theirs);
-    if (!other || other->signer == without) continue;
-    if (other->forget.commit != commit) return fail(ErrorKind::kConflict, fmt::format("{}: the name is taken by the forget of another commit", object));
-    return {};
-  }
-  return fail(ErrorKind::kConflict, fmt::format("{}: its {} names are taken by what is no valid forget", format::forget_object(session), format::kForgetPlaces));
+  return put_forget(snapshot, keys::sign_envelope(format::kForgetMagic, id(), forget_body(snapshot, clock_.now()), bundle_), std::nullopt);
 }
 
-Result<std::vector<format::Forget>> Vault::forgets_by(const format::MemberId& member) const {
-  std::vector<std::string> strange;
-  std::vector<format::Forget> forgets;
-  for (const SessionId session : TRY(list_sessions(store_, "forgets/", format::parse_forget_object, strange)))
-    if (auto found = find_forget(session); found && *found && (*found)->signer == member) forgets.push_back(std::move((*found)->forget));
-  return forgets;
+Result<> Vault::adopt_forget(const Snapshot& snapshot, const format::MemberId& member, const crypto::Key& owner_seed) const {
+  return put_forget(snapshot, keys::sign_as_owner(format::kForgetMagic, id(), forget_body(snapshot, clock_.now()), owner_seed), member);
+}
+
+// Where one that says the same stands already, unless it is signed by `without`, that is enough. What else has a name leaves the next to us.
+Result<> Vault::put_forget(const Snapshot& snapshot, ByteSpan envelope, const std::optional<format::MemberId>& without) const {
+  for (std::uint32_t place = 0; place < format::kForgetPlaces; ++place) {
+    const std::string object = format::forget_object(snapshot.session, place);
+    const Result<> stored = storage::put_or_confirm(store_, object, envelope);
+    if (stored || stored.error().kind() != ErrorKind::kConflict) return within(stored, object);
+    const Result<Bytes> theirs = store_.get(object, format::kControlObjectBytesMax);
+    if (!theirs) continue;
+    const Result<SignedForget> other = verify_forget(snapshot.session, *theirs);
+    if (other && other->signer != without && other->forget.commit == snapshot.commit_hash) return {};
+  }
+  return fail(ErrorKind::kConflict, fmt::format("{}: its {} names are taken by what is no valid forget of it", format::forget_object(snapshot.session), format::kForgetPlaces));
+}
+
+Result<std::vector<Snapshot>> Vault::forgotten_by(const format::MemberId& member) const {
+  SnapshotList list = TRY(snapshots(true));
+  std::erase_if(list.snapshots, [&](const Snapshot& s) { return !s.forgotten || is_forgotten(s.session, s.commit_hash, member).value_or(false); });
+  return std::move(list.snapshots);
 }
 
 }  // namespace coppice::vault

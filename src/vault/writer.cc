@@ -264,7 +264,7 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
   format::Roster everybody = vault.roster();
   for (format::Member& member : everybody.members) member.revoked_from.reset();
   packs::ClaimedSlot claimed = TRY(packs::claim_slot(
-      vault.store(), 0,
+      vault.store(), past.after,
       [&](format::SessionId id) {
         format::Claim claim{.session = id, .kind = format::SessionKind::kWriter, .started = vault.clock().now()};
         vault.entropy().fill(claim.nonce);

@@ -213,7 +213,7 @@ TEST(Golden, Roster) {
   roster.vault_description = pattern<32>(1);
   roster.previous = pattern<32>(2);
   Member reader{pattern<16>(3), "restore desk ☃", Role::kReader, SlotKind::kPassphrase, pattern<32>(4), pattern<32>(5), {1795334400, 0}, {}};
-  Member writer{pattern<16>(6), "db1", Role::kWriter, SlotKind::kKeyFile, pattern<32>(7), pattern<32>(8), {1795334401, 2}, SessionId{0, 300}, {{0, 17}, {0, 299}}};
+  Member writer{pattern<16>(6), "db1", Role::kWriter, SlotKind::kKeyFile, pattern<32>(7), pattern<32>(8), {1795334401, 2}, SessionId{0, 300}, {{{0, 17}, 1}, {{0, 290}, 10}}};
   roster.members = {reader, writer};
   roster.epochs = {{0, pattern<32>(9)}, {1, pattern<32>(10)}};
   const Bytes bytes = encode_roster(roster);

@@ -39,14 +39,20 @@ TEST(Roster, RoundTripAndBreaches) {
   roster.members[1].name = "alpha";
   roster.members[1].revoked_from = SessionId{0, 3};
   EXPECT_TRUE(decode_roster(encode_roster(roster)).has_value());   // a name is free again after revocation
-  roster.members[1].open_then = {{0, 1}, {0, 2}};
-  Bytes void_sessions = encode_roster(roster);   // ends with 2, the two sessions, no epochs
-  EXPECT_EQ(decode_roster(void_sessions)->members[1].open_then, roster.members[1].open_then);
-  void_sessions[void_sessions.size() - 4] = std::byte{2};
-  expect_corrupt(decode_roster(void_sessions), "void sessions do not ascend");
-  void_sessions[void_sessions.size() - 4] = std::byte{1};
-  void_sessions[void_sessions.size() - 2] = std::byte{3};
-  expect_corrupt(decode_roster(void_sessions), "reach its revocation");
+  roster.members[1].revoked_from = SessionId{0, 9};
+  roster.members[1].open_then = {{{0, 1}, 2}, {{0, 5}, 4}};
+  Bytes ranges = encode_roster(roster);   // ends with 2, the two ranges, no epochs
+  const Member again = decode_roster(ranges)->members[1];
+  EXPECT_EQ(again.open_then, roster.members[1].open_then);
+  std::string are_void;
+  for (std::uint32_t slot = 0; slot < 11; ++slot) are_void += again.is_void({0, slot}) ? '1' : '0';
+  EXPECT_EQ(are_void, "01100111111");
+  ranges[ranges.size() - 2] = std::byte{5};
+  expect_corrupt(decode_roster(ranges), "reach its revocation");
+  ranges[ranges.size() - 2] = std::byte{4};
+  ranges[ranges.size() - 5] = std::byte{4};
+  expect_corrupt(decode_roster(ranges), "void sessions do not ascend");
+  roster.members[1].open_then.clear();
   roster.members = {member(1, "alpha")};
   const std::size_t at_role = 4 + 32 + 32 + 1 + 16 + 6;
   Bytes bytes = encode_roster(roster);
@@ -56,8 +62,8 @@ TEST(Roster, RoundTripAndBreaches) {
   bytes[at_role + 1] = std::byte{0};
   expect_corrupt(decode_roster(bytes), "unknown kind of slot");
   bytes[at_role + 1] = std::byte{1};
-  bytes[at_role + 2 + 64 + 2] = std::byte{2};
-  expect_corrupt(decode_roster(bytes), "neither 0 nor 1");
+  bytes[at_role + 2 + 64 + 2] = std::byte{3};
+  expect_corrupt(decode_roster(bytes), "none of 0, 1 and 2");
   bytes = encode_roster({});
   bytes[36] = std::byte{1};
   expect_corrupt(decode_roster(bytes), "version 0 names a previous one");

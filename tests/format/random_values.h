@@ -231,7 +231,7 @@ inline Roster random_roster(Random& random) {
     member.added = random.time();
     if (!names.insert(member.name).second || random.one_in(3)) member.revoked_from = random.session();
     for (std::uint32_t i = 0, n = member.revoked_from ? static_cast<std::uint32_t>(random.below(4)) : 0; i < n; ++i)
-      if (const SessionId open{0, 3 * i}; open < *member.revoked_from) member.open_then.push_back(open);
+      if (const SessionId from = *member.revoked_from; from.slot >= 4 * (i + 1)) member.open_then.push_back({{from.generation, 4 * i}, 1 + i % 3});
     roster.members.push_back(member);
   }
   std::uint32_t number = 0;

@@ -26,8 +26,8 @@ Result<> is_claim(format::SessionId, ByteSpan object) {
   if (as_text(object).starts_with("claim ")) return {};
   return fail(ErrorKind::kUnauthentic, "scribble");
 }
-Result<ClaimedSlot> claim(storage::ObjectStore& store, int who = 0) {
-  return claim_slot(store, 0, [&](format::SessionId id) { return claim_by(who, id); }, is_claim);
+Result<ClaimedSlot> claim(storage::ObjectStore& store, int who = 0, format::SessionId after = {}) {
+  return claim_slot(store, after, [&](format::SessionId id) { return claim_by(who, id); }, is_claim);
 }
 
 TEST(ClaimSlot, CountsUpFromZero) {
@@ -123,7 +123,8 @@ TEST(ClaimSlot, WhatStandsBeyondAFreeSlotMovesNobody) {
   for (const std::uint32_t far : {7u, UINT32_MAX - 1, UINT32_MAX}) ASSERT_OK(store.put(format::slot_object({0, far}), claim_by(1, {0, far})));
   EXPECT_EQ(claim(store)->session.slot, 1u);
   EXPECT_EQ(claim(store)->session.slot, 2u);
-  EXPECT_EQ(find_free_session(store, 0), (format::SessionId{0, 3}));
+  EXPECT_EQ(find_free_session(store, {}), (format::SessionId{0, 3}));
+  EXPECT_EQ(claim(store, 0, {0, 5})->session.slot, 5u);   // behind a commit that is known
 }
 
 TEST(ClaimSlot, ANumberWhoseClaimWasLostIsNotTakenAgain) {

@@ -179,8 +179,8 @@ TEST(Vault, ForgetsOnceAndForAll) {
   ASSERT_OK((*v.open())->forget(first));
   v.clock.advance_seconds(60);
   ASSERT_OK((*v.open(Role::kOwner))->forget(first));  // somebody was first with another time: the same wish
-  EXPECT_EQ(*(*v.open())->forget_of(first.session), first.commit_hash);
-  EXPECT_FALSE((*v.open())->forget_of(second.session)->has_value());
+  EXPECT_TRUE(*(*v.open())->is_forgotten(first.session, first.commit_hash));
+  EXPECT_FALSE(*(*v.open())->is_forgotten(second.session, second.commit_hash));
   const auto list = (*v.open())->snapshots();
   ASSERT_EQ(list->snapshots.size(), 1u);
   EXPECT_EQ(list->snapshots[0].session, second.session);

@@ -31,6 +31,12 @@ Result<VaultDescription> decode_vault_description(ByteSpan bytes);
 enum class Role : std::uint8_t { kOwner = 1, kReader = 2, kWriter = 3, kKeeper = 4 };
 enum class SlotKind : std::uint8_t { kPassphrase = 1, kKeyFile = 2, kRecipient = 3 };
 
+struct SessionRange {
+  SessionId first;
+  std::uint32_t count = 0;       // at least 1
+  bool operator==(const SessionRange&) const = default;
+};
+
 // One key holder. Stays in the roster after revocation, so that what it signed before can still be verified.
 struct Member {
   MemberId id{};
@@ -41,7 +47,8 @@ struct Member {
   PublicKey slot_key{};          // X25519: new bundles are sealed to it without asking anybody
   Timestamp added;
   std::optional<SessionId> revoked_from;   // its commits at this session or later are void...
-  std::vector<SessionId> open_then;        // ...and at these earlier ones, which had no commit then; ascending
+  std::vector<SessionRange> open_then;     // ...and at these earlier ones, which had no commit then; ascending, with others between
+  bool is_void(SessionId session) const;   // when revoked
   bool operator==(const Member&) const = default;
 };
 
@@ -62,7 +69,7 @@ struct Roster {
 };
 Bytes encode_roster(const Roster& roster);
 Result<Roster> decode_roster(ByteSpan body);
-inline constexpr std::uint32_t kRosterMembersMax = 4096, kRosterEpochsMax = 4096, kMemberNameBytesMax = 64, kRosterOpenSessionsMax = 1u << 20;
+inline constexpr std::uint32_t kRosterMembersMax = 4096, kRosterEpochsMax = 4096, kMemberNameBytesMax = 64, kRosterOpenRangesMax = 1u << 18;
 
 // keys/<member>[.<epoch>]: the slot. The X25519 private half is wrapped by what the holder has; the bundle is sealed to the public half.
 // magic "CPSLOT01" | u8 kind | u8 role | member id | slot public key | wrapped private half | sealed bundle

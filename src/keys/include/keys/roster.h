@@ -57,7 +57,7 @@ Result<format::Roster> with_member_added(const format::Roster& roster, const Ros
 // a new epoch should follow, sealed to all the others.
 Result<format::Roster> with_member_revoked(const format::Roster& roster, const RosterMark& mark,
                                            const format::MemberId& member, format::SessionId from,
-                                           std::vector<format::SessionId> open = {});
+                                           std::vector<format::SessionRange> open = {});
 // The epochs after the roster's last, by their keys.
 Result<format::Roster> with_new_epochs(const format::Roster& roster, const RosterMark& mark,
                                        std::span<const format::PublicKey> keys);
@@ -76,6 +76,8 @@ bool role_may_sign(format::Role role, std::string_view magic);
 // kDenied unless the member's role may commit and it is not revoked from that session on.
 Result<> may_commit(const format::Roster& roster, const format::MemberId& member, format::SessionId session);
 
+// By the owner key itself: signer zero.
+Bytes sign_as_owner(std::string_view magic, const format::VaultId& vault, ByteSpan body, const crypto::Key& owner_seed);
 Bytes sign_envelope(std::string_view magic, const format::VaultId& vault, ByteSpan body, const KeyBundle& bundle);
 
 struct Signed {

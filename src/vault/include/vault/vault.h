@@ -81,14 +81,15 @@ class Vault {
   Result<SnapshotList> snapshots(bool include_forgotten = false) const;
   // One by its session; verified. kNotFound, kUnauthentic, kCorrupt.
   Result<Snapshot> snapshot(format::SessionId session) const;
-  // The commit that a forget of `session` names, if there is one: verified. An error: what stands there is none that counts.
-  Result<std::optional<format::Digest>> forget_of(format::SessionId session) const;
+  // Whether a forget of `session` that counts, and is not signed by `without`, names that commit. kDenied: those that stand there are of
+  // signers who may not, or may no longer; another error: what stands there is damaged, cannot be read, or names another commit.
+  Result<bool> is_forgotten(format::SessionId session, const format::Digest& commit, const std::optional<format::MemberId>& without = {}) const;
   // Signs and stores the wish to drop it. Durable on return.
   Result<> forget(const Snapshot& snapshot) const;
-  // The forgets that count by the signature of `member`, as far as the store lists them.
-  Result<std::vector<format::Forget>> forgets_by(const format::MemberId& member) const;
-  // Signs and stores the same wish, so that it counts without the signature of `member`. Durable on return.
-  Result<> adopt_forget(const format::Forget& forget, const format::MemberId& member) const;
+  // The snapshots that are forgotten by the signature of `member` alone, as far as the store lists them.
+  Result<std::vector<Snapshot>> forgotten_by(const format::MemberId& member) const;
+  // The same wish under the owner key, so that it counts without the signature of `member`. Durable on return.
+  Result<> adopt_forget(const Snapshot& snapshot, const format::MemberId& member, const crypto::Key& owner_seed) const;
 
  private:
   Vault(storage::ObjectStore& store, keys::KeyBundle bundle, const platform::Clock& clock, platform::Entropy& entropy)
@@ -103,8 +104,7 @@ class Vault {
     format::MemberId signer{};
   };
   Result<SignedForget> verify_forget(format::SessionId session, ByteSpan object) const;
-  Result<std::optional<SignedForget>> find_forget(format::SessionId session) const;
-  Result<> put_forget(format::SessionId session, const format::Digest& commit, const std::optional<format::MemberId>& without) const;
+  Result<> put_forget(const Snapshot& snapshot, ByteSpan envelope, const std::optional<format::MemberId>& without) const;
 
   storage::ObjectStore& store_;
   keys::KeyBundle bundle_;
