@@ -51,3 +51,27 @@ status 0 "$coppice" key remove owner --yes --passphrase-file "$work/passphrase"
 status 1 "$coppice" key rotate --passphrase-file "$work/passphrase"
 status 0 "$coppice" key rotate --key-file "$work/safe.key"
 status 0 "$coppice" key rotate --recovery-sheet "$work/sheet"
+
+# A hole among the sessions: the next snapshot is the newest all the same, and a removal voids nothing that stands.
+status 0 "$coppice" key export --role writer --name web3 --out "$work/web3.key" --recovery-sheet "$work/sheet"
+slots="$COPPICE_VAULT/generations/0/slots"
+hole=$(($(ls "$slots" | sort -n | tail -n 1) + 1))
+: > "$slots/$hole"
+status 3 "$coppice" backup "$work/files" --key-file "$work/web3.key"
+says "slots/$hole holds no claim"
+rm -f "$slots/$hole"
+echo newest > "$work/files/newest"
+status 0 "$coppice" backup "$work/files"
+status 0 "$coppice" cat "latest:$work/files/newest"
+[ ! -e "$slots/$hole" ] || die "a session was begun before a snapshot that stands"
+before=$("$coppice" list --json | wc -l)
+status 0 "$coppice" key remove web3 --yes --recovery-sheet "$work/sheet"
+status 0 "$coppice" list
+[ "$("$coppice" list --json | wc -l)" = "$before" ] || die "a removal voided snapshots"
+# A forget by an owner who then removes himself stands.
+id=$("$coppice" list --json | sed -n 's/.*"short_id":"\([0-9a-f]*\)".*/\1/p' | head -n 1)
+status 0 "$coppice" forget --yes "$id" --key-file "$work/safe.key"
+status 0 "$coppice" key add --name safe2 --role owner --out "$work/safe2.key" --key-file "$work/safe.key"
+status 0 "$coppice" key remove safe --yes --key-file "$work/safe.key"
+says "stays forgotten"
+[ "$("$coppice" list --json | wc -l)" = $((before - 1)) ] || die "what was forgotten is listed again"
