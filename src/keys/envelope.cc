@@ -57,20 +57,21 @@ Result<> may_commit(const format::Roster& roster, const format::MemberId& member
   return may_sign(*found, format::kCommitMagic, session);
 }
 
-Bytes sign_envelope(std::string_view magic, const format::VaultId& vault, ByteSpan body, const KeyBundle& bundle) {
-  CHECK(vault == bundle.vault);
+static Bytes sign(std::string_view magic, const format::VaultId& vault, ByteSpan body, const format::MemberId& signer, const crypto::Key& seed) {
   format::Envelope envelope;
   envelope.body = to_bytes(body);
-  envelope.signer = bundle.member;
-  envelope.signature = crypto::ed25519_sign(bundle.signing_seed, format::signed_message(magic, vault, body));
+  envelope.signer = signer;
+  envelope.signature = crypto::ed25519_sign(seed, format::signed_message(magic, vault, body));
   return format::encode_envelope(magic, envelope);
 }
 
+Bytes sign_envelope(std::string_view magic, const format::VaultId& vault, ByteSpan body, const KeyBundle& bundle) {
+  CHECK(vault == bundle.vault);
+  return sign(magic, vault, body, bundle.member, bundle.signing_seed);
+}
+
 Bytes sign_as_owner(std::string_view magic, const format::VaultId& vault, ByteSpan body, const crypto::Key& owner_seed) {
-  format::Envelope envelope;
-  envelope.body = to_bytes(body);
-  envelope.signature = crypto::ed25519_sign(owner_seed, format::signed_message(magic, vault, body));
-  return format::encode_envelope(magic, envelope);
+  return sign(magic, vault, body, format::MemberId{}, owner_seed);
 }
 
 Result<Signed> verify_envelope(std::string_view magic, ByteSpan bytes, const TrustAnchor& anchor,

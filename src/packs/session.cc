@@ -8,17 +8,9 @@
 namespace coppice::packs {
 namespace {
 
-// Whether anything has `name`, be it no file or not ours to read.
-Result<bool> is_taken(storage::ObjectStore& store, const std::string& name) {
-  const Result<std::uint64_t> size = store.size(name);
-  if (size || size.error().kind() == ErrorKind::kInvalid || size.error().kind() == ErrorKind::kDenied) return true;
-  if (size.error().kind() == ErrorKind::kNotFound) return false;
-  return std::unexpected(size.error().within(name));
-}
-
 // Whether a session has been at work under this number: its claim may have been lost since.
 Result<bool> has_traces(storage::ObjectStore& store, format::SessionId session) {
-  if (TRY(is_taken(store, format::slot_object(session))) || TRY(is_taken(store, format::snapshot_object(session)))) return true;
+  if (TRY(storage::is_taken(store, format::slot_object(session))) || TRY(storage::is_taken(store, format::snapshot_object(session)))) return true;
   bool found = false;
   for (const char* kind : {"packs", "trees", "index"}) {
     const std::string prefix = fmt::format("{}/{}/{}/", kind, session.generation, session.slot);
@@ -69,7 +61,7 @@ Result<ClaimedSlot> claim_slot(storage::ObjectStore& store, format::SessionId af
       // What is too large to be one, is no file or not ours, or cannot be read (a bad sector) and yet is there, stands at its slot like any
       // other garbage.
       if (!object && object.error().kind() != ErrorKind::kNotFound) {
-        const Result<bool> taken = is_taken(store, name);
+        const Result<bool> taken = storage::is_taken(store, name);
         if (!taken || !*taken) return std::unexpected(object.error().within("reading the claim before ours"));
       }
       if (const Result<> judged = object ? is_claim(before, *object) : std::unexpected(object.error()); !judged)

@@ -47,6 +47,13 @@ Result<> ObjectStore::put_paced(std::string_view name, ByteSpan bytes, const Pac
   return put(name, bytes);
 }
 
+Result<bool> is_taken(ObjectStore& store, const std::string& name) {
+  const Result<std::uint64_t> size = store.size(name);
+  if (size || size.error().kind() == ErrorKind::kInvalid || size.error().kind() == ErrorKind::kDenied) return true;
+  if (size.error().kind() == ErrorKind::kNotFound) return false;
+  return std::unexpected(size.error().within(name));
+}
+
 Result<> put_or_confirm(ObjectStore& store, std::string_view name, ByteSpan bytes, const Pace& pace) {
   Result<> put = pace ? store.put_paced(name, bytes, pace) : store.put(name, bytes);
   if (put || (put.error().kind() != ErrorKind::kConflict && put.error().kind() != ErrorKind::kUnavailable)) return put;

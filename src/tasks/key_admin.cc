@@ -82,13 +82,8 @@ Result<Boundary> find_boundary(const vault::Vault& vault) {
       claimed.push_back(*session);
     return {};
   }));
-  for (const format::SessionId session : claimed) {
-    const Result<std::uint64_t> size = store.size(format::snapshot_object(session));
-    const ErrorKind kind = size ? ErrorKind::kConflict : size.error().kind();
-    // What is no file or not ours takes the name as well.
-    if (kind == ErrorKind::kConflict || kind == ErrorKind::kInvalid || kind == ErrorKind::kDenied) committed.push_back(session);
-    else if (kind != ErrorKind::kNotFound) return std::unexpected(size.error().within(format::snapshot_object(session)));
-  }
+  for (const format::SessionId session : claimed)
+    if (TRY(storage::is_taken(store, format::snapshot_object(session)))) committed.push_back(session);
   std::ranges::sort(committed);
   committed.push_back(boundary.from);
   std::uint32_t next = 0;

@@ -21,7 +21,6 @@ std::string path_of(const Vault& vault, const format::Digest& lineage) {
 struct Remembered {
   format::SessionId session;
   format::Digest commit{};
-  std::string hash;   // the same in hex
 };
 
 std::optional<Remembered> read_remembered(const std::string& path) {
@@ -32,8 +31,8 @@ std::optional<Remembered> read_remembered(const std::string& path) {
   if (blank == std::string::npos) return std::nullopt;
   const auto session = format::parse_snapshot_object("snapshots/" + text.substr(0, blank));
   if (!session) return std::nullopt;
-  Remembered remembered{.session = *session, .hash = text.substr(blank + 1, 64)};
-  const auto commit = parse_hex(remembered.hash);
+  Remembered remembered{.session = *session};
+  const auto commit = parse_hex(std::string_view(text).substr(blank + 1, 64));
   if (!commit || commit->size() != remembered.commit.size()) return std::nullopt;
   std::ranges::copy(*commit, remembered.commit.begin());
   return remembered;
@@ -43,7 +42,7 @@ std::optional<Remembered> read_remembered(const std::string& path) {
 Result<std::optional<Snapshot>> look_for(const Vault& vault, const Remembered& remembered) {
   Result<Snapshot> named = vault.snapshot(remembered.session);
   const bool forgotten = vault.is_forgotten(remembered.session, remembered.commit).value_or(false);
-  if (named && render_hex(named->commit_hash) == remembered.hash) {
+  if (named && named->commit_hash == remembered.commit) {
     named->forgotten = forgotten;
     return std::optional<Snapshot>(std::move(*named));
   }
@@ -51,7 +50,7 @@ Result<std::optional<Snapshot>> look_for(const Vault& vault, const Remembered& r
   if (!named && named.error().kind() == ErrorKind::kUnavailable) return std::optional<Snapshot>();   // whoever lists meets it again
   return fail(ErrorKind::kNotFound, fmt::format("the vault no longer holds snapshot {} (session {}.{}), which this host committed and nobody forgot: it was "
                                                 "rolled back, damaged, or replaced by an older copy",
-                                                remembered.hash.substr(0, 12), remembered.session.generation, remembered.session.slot));
+                                                render_hex(remembered.commit).substr(0, 12), remembered.session.generation, remembered.session.slot));
 }
 
 }  // namespace
@@ -60,7 +59,7 @@ std::optional<std::string> find_last_commit(const Vault& vault, const format::Di
   if (vault.state_directory().empty()) return std::nullopt;
   const auto remembered = read_remembered(path_of(vault, lineage));
   if (!remembered) return std::nullopt;
-  if (std::ranges::any_of(all.snapshots, [&](const Snapshot& s) { return render_hex(s.commit_hash) == remembered->hash; })) return std::nullopt;
+  if (std::ranges::any_of(all.snapshots, [&](const Snapshot& s) { return s.commit_hash == remembered->commit; })) return std::nullopt;
   // The list is a hint; only the name says whether it is there.
   Result<std::optional<Snapshot>> found = look_for(vault, *remembered);
   if (!found) return found.error().message();

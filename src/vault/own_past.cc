@@ -38,22 +38,19 @@ Result<> list_packs(const Vault& vault, const std::function<void(const format::P
   return {};
 }
 
-// Every session whose commit is valid, by its signer.
-struct Sessions {
-  std::vector<format::SessionId> ours, others;   // ascending
-};
-
 // The packs of the sessions whose packs the store does not list as the commit sums them up, and those of `damaged`. Nearly always there
 // are none: only a session that adopted packs, or lost some, differs. Fills in what is there of sessions that no commit vouches for.
-Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, Sessions sessions, const std::vector<format::PackName>& damaged) {
+Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, const std::vector<format::SessionId>& others,
+                                           const std::vector<format::PackName>& damaged) {
+  const auto is_ours = [&](const format::SessionId& session) { return std::ranges::binary_search(past.sessions, session, {}, &OwnPast::Session::id); };
   std::map<format::SessionId, Sum> listed;
   std::vector<format::PackName>& there = past.lost.there;
   TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
-    if (std::ranges::binary_search(sessions.others, name.session)) return;
+    if (std::ranges::binary_search(others, name.session)) return;
     Sum& sum = listed[name.session];
     ++sum.packs;
     sum.bytes += bytes;
-    if (!std::ranges::binary_search(sessions.ours, name.session)) there.push_back(name);
+    if (!is_ours(name.session)) there.push_back(name);
   }));
   std::vector<Suspect> suspects;
   std::vector<format::SessionId> unknown;
@@ -75,7 +72,8 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, Se
     TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t) {
       if (std::ranges::binary_search(unknown, name.session)) there.push_back(name);
     }));
-  std::ranges::set_difference(sessions.ours, unknown, std::back_inserter(past.lost.recorded));
+  for (const OwnPast::Session& session : past.sessions)
+    if (!std::ranges::binary_search(unknown, session.id)) past.lost.recorded.push_back(session.id);
   std::ranges::sort(there);
   past.lost.of_the_store = true;
   const auto name = [](const Suspect& suspect) -> const format::PackName& { return suspect.record.name; };
@@ -84,21 +82,21 @@ Result<std::vector<Suspect>> find_suspects(const Vault& vault, OwnPast& past, Se
   suspects.erase(same.begin(), same.end());
   // What a check found damaged, and no commit records, has nobody who could say that it is whole again.
   for (const format::PackName& pack : damaged)
-    if (!std::ranges::binary_search(sessions.ours, pack.session) && !std::ranges::binary_search(suspects, pack, {}, name)) past.lost.named.push_back(pack);
+    if (!is_ours(pack.session) && !std::ranges::binary_search(suspects, pack, {}, name)) past.lost.named.push_back(pack);
   return suspects;
 }
 
 // A list is a hint: what it has with the right size is taken for there, what it lacks is asked for by name. What a check found damaged is
 // read again: it may have been put back since.
 Result<> find_lost(const Vault& vault, OwnPast& past, const SnapshotList& all) {
-  Sessions sessions;
-  for (const Snapshot& snapshot : all.snapshots) (snapshot.signer == vault.keys().member ? sessions.ours : sessions.others).push_back(snapshot.session);
-  std::ranges::sort(sessions.ours);
-  std::ranges::sort(sessions.others);
+  std::vector<format::SessionId> others;
+  for (const Snapshot& snapshot : all.snapshots)
+    if (snapshot.signer != vault.keys().member) others.push_back(snapshot.session);
+  std::ranges::sort(others);
   std::vector<format::PackName> damaged = remembered_damaged_packs(vault);   // the check looked at every member's packs
-  std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(sessions.others, name.session); });
+  std::erase_if(damaged, [&](const format::PackName& name) { return std::ranges::binary_search(others, name.session); });
   const auto is_damaged = [&](const Suspect& suspect) { return std::ranges::binary_search(damaged, suspect.record.name); };
-  std::vector<Suspect> suspects = TRY(find_suspects(vault, past, std::move(sessions), damaged));
+  std::vector<Suspect> suspects = TRY(find_suspects(vault, past, others, damaged));
   if (suspects.empty()) return {};
   TRY(list_packs(vault, [&](const format::PackName& name, std::uint64_t bytes) {
     const auto it = std::ranges::lower_bound(suspects, name, {}, [](const Suspect& suspect) { return suspect.record.name; });

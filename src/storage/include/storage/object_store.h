@@ -57,6 +57,9 @@ Result<> check_object_name(std::string_view name);
 // kInvalid unless `prefix` is "" or a name followed by '/'. For stores.
 Result<> check_list_prefix(std::string_view prefix);
 
+// Whether anything has `name`, be it no file or not ours to read. An error: the store does not say.
+Result<bool> is_taken(ObjectStore& store, const std::string& name);
+
 // put (put_paced, if there is a pace), then on kConflict (or kUnavailable) get and compare: when the bytes are mine, it is mine. kConflict when they are
 // another's; the put's own error when the get finds nothing.
 Result<> put_or_confirm(ObjectStore& store, std::string_view name, ByteSpan bytes, const Pace& pace = {});
