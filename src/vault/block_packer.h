@@ -99,9 +99,11 @@ class BlockPacker {
 
   // A block is full when it has this much plaintext. A larger one compresses better, a smaller one is less to open for one small thing.
   std::uint32_t block_target(format::PackKind kind) const { return kind == format::PackKind::kTree ? kTreeBlockBytes : limits_.data_block_bytes; }
-  // What a pack that closes at `limit` may come to, if none of its blocks shrinks: memory that is set aside and as a rule never touched.
+  // What a pack that closes at `limit` may come to: the blocks that were sealed when its last one began have their size, and each of the
+  // others, which counted with its target, may come to a block's maximum. Memory that is set aside and as a rule never touched.
   std::uint64_t pack_bytes_max(format::PackKind kind, std::uint64_t limit) const {
-    return limit / block_target(kind) * (format::kBlockHeaderBytes + format::kBlockSealedBytesMax) + format::kPackDirectoryBytesMax;
+    constexpr std::uint64_t kBlockBytesMax = format::kBlockHeaderBytes + format::kBlockSealedBytesMax;
+    return (limit * kBlockBytesMax + block_target(kind) - 1) / block_target(kind) + format::kPackDirectoryBytesMax;
   }
 
   const Vault& vault_;
