@@ -26,7 +26,38 @@ struct Job {
   SharedBytes chunk;
   ChunkTicketPtr ticket;
   PlainBlockPtr block;
+
+  // Of the memory that may wait.
+  std::size_t cost() const { return kOverheadBytes + (block ? block->plain_bytes : chunk.bytes.size()); }
+  static constexpr std::size_t kOverheadBytes = 4096;
 };
+
+// What a session with `memory_bytes` sets up.
+struct Pipeline {
+  PackerLimits packer;
+  std::size_t waiting_bytes;   // of jobs
+  unsigned threads;            // that hash and seal
+  bool sequencer_helps;        // it hashes and seals as well
+};
+
+Pipeline plan_pipeline(const WriterOptions& options, const IndexLimits& index) {
+  const unsigned cores = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
+  // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it. The
+  // chunks that wait for anybody keep alive the buffers of 4 MiB that they were read into. Packs take the rest: one being filled, one
+  // waiting, one being stored, two buffers kept.
+  constexpr std::uint64_t kRoomyBytes = 160u << 20, kKeptAliveBytes = 16u << 20;
+  const bool roomy = options.memory_bytes >= kRoomyBytes;
+  const std::uint32_t block_bytes = roomy ? 4u << 20 : 2u << 20;
+  const std::uint64_t worker_bytes = 4u * block_bytes + (10u << 20);
+  const auto workers = static_cast<unsigned>(std::clamp<std::uint64_t>(options.memory_bytes / 2 / worker_bytes, 1, cores));
+  const std::uint64_t waiting = options.memory_bytes / 8;
+  const std::uint64_t taken =
+      std::min(options.memory_bytes, workers * worker_bytes + waiting + kKeptAliveBytes + index.filter_bytes + index.page_bytes);
+  const unsigned threads = std::max(1u, std::min(workers, cores - 1));
+  return {.packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
+                     .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = true, .verify = options.verify},
+          .waiting_bytes = waiting, .threads = threads, .sequencer_helps = threads < workers};
+}
 
 format::Digest lineage_of(const Vault& vault, std::string_view name) {
   return crypto::Hmac(vault.keys().id_key->view()).mac(as_bytes(name));
@@ -40,15 +71,19 @@ crypto::Key random_key(platform::Entropy& entropy) {
 
 }  // namespace
 
-// Threads: the sequencer (the caller), `workers` that hash and seal, one that stores packs. The sequencer and the workers push packs to the
-// storing thread, the sequencer pushes jobs to the workers; nobody pushes backwards, so full queues cannot deadlock.
+// Threads: the sequencer (the caller), workers that hash and seal, one that stores packs. The sequencer and the workers push packs to the
+// storing thread, the sequencer pushes jobs to the workers; nobody pushes backwards, so full queues cannot deadlock. A sequencer that finds
+// the workers busy does a job itself instead of waiting: then there are as many busy threads as cores. With one more, two of them often
+// wait for one core while the other idles.
 struct WriterState {
-  WriterState(const Vault& v, const WriterOptions& o, format::SessionId id, SessionSecret secret, OwnPast own_past, PackerLimits limits,
-              unsigned worker_count, Journal j)
+  WriterState(const Vault& v, const WriterOptions& o, format::SessionId id, SessionSecret secret, OwnPast own_past, const Pipeline& pipeline,
+              Journal j)
       : vault(v), options(o), session(id), id_mac(v.keys().id_key->view()), past(std::move(own_past)),
         index(v, std::move(past.runs), past.lost, IndexLimits::within(o.memory_bytes)),
-        packer(v, std::move(secret), id, index, limits, stats), jobs(2 * worker_count + 8), packs(1), journal(std::move(j)),
-        records(v.store()), rate(o.rate_limit, o.cancel, failed) {}
+        packer(v, std::move(secret), id, index, pipeline.packer, stats), jobs(pipeline.waiting_bytes), packs(1), journal(std::move(j)),
+        records(v.store()), rate(o.rate_limit, o.cancel, failed) {
+    if (pipeline.sequencer_helps) sequencers_hand.emplace(v.id(), pipeline.packer);
+  }
 
   void fail_with(Error error) {
     {
@@ -67,6 +102,7 @@ struct WriterState {
   }
 
   void work();
+  void run(SealContext& context, Job job);
   void store();
   void hand_on(OpenPackPtr pack) {
     if (pack) packs.push(std::move(pack));
@@ -94,9 +130,23 @@ struct WriterState {
       MutexLock lock(mutex);
       ++in_flight;
     }
-    if (jobs.push(std::move(job))) return true;
-    finished_one();
-    return false;
+    const std::size_t cost = job.cost();
+    bool taken = false;
+    if (sequencers_hand) {
+      while (!(taken = jobs.try_push(job, cost)) && !failed)
+        if (std::optional<Job> other = jobs.try_pop()) run(*sequencers_hand, std::move(*other));
+    } else {
+      taken = jobs.push(std::move(job), cost);
+    }
+    if (!taken) finished_one();
+    return taken;
+  }
+  // Waits until every job is done, or one has failed.
+  void settle() {
+    if (sequencers_hand)
+      while (std::optional<Job> job = jobs.try_pop()) run(*sequencers_hand, std::move(*job));
+    MutexLock lock(mutex);
+    while (in_flight > 0 && !failure) progress.wait(mutex);
   }
 
   const Vault& vault;
@@ -112,6 +162,7 @@ struct WriterState {
   BoundedQueue<OpenPackPtr> packs;
   format::ReferenceSet references;
   std::vector<Journal> adopted_journals;
+  std::optional<SealContext> sequencers_hand;          // where the sequencer helps; its thread's
 
   mutable Mutex mutex;
   CondVar progress;
@@ -128,12 +179,14 @@ struct WriterState {
 
 void WriterState::work() {
   SealContext context(vault.id(), packer.limits());
-  while (std::optional<Job> job = jobs.pop()) {
-    Result<> done;
-    if (!failed) done = job->block ? seal(context, std::move(job->block)) : hash(context, std::move(*job));
-    if (!done) fail_with(std::move(done).error());
-    finished_one();
-  }
+  while (std::optional<Job> job = jobs.pop()) run(context, std::move(*job));
+}
+
+void WriterState::run(SealContext& context, Job job) {
+  Result<> done;
+  if (!failed) done = job.block ? seal(context, std::move(job.block)) : hash(context, std::move(job));
+  if (!done) fail_with(std::move(done).error());
+  finished_one();
 }
 
 Result<> WriterState::hash(SealContext& context, Job job) {
@@ -217,10 +270,6 @@ Result<> WriterState::adopt(std::vector<Journal> orphans) {
 
 // Seals what is half full and waits until every pack is stored. Ends the threads.
 Result<> WriterState::flush() {
-  const auto settle = [this] {
-    MutexLock lock(mutex);
-    while (in_flight > 0 && !failure) progress.wait(mutex);
-  };
   settle();   // a chunk still being hashed would begin another block after we took the half-full ones
   for (PlainBlockPtr& block : packer.take_partial()) submit({.chunk = {}, .ticket = nullptr, .block = std::move(block)});
   settle();
@@ -278,30 +327,16 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
   const format::SessionId session = claimed.session;
   std::ranges::move(claimed.notices, std::back_inserter(past.notices));
 
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it. The
-  // chunks that wait for anybody keep alive the buffers of 4 MiB that they were read into. Packs take the rest: one being filled, one
-  // waiting, one being stored, two buffers kept.
-  constexpr std::uint64_t kRoomyBytes = 160u << 20, kWaitingBytes = 40u << 20;
-  const bool roomy = options.memory_bytes >= kRoomyBytes;
-  const std::uint32_t block_bytes = roomy ? 4u << 20 : 2u << 20;
-  const std::uint64_t worker_bytes = 4u * block_bytes + (10u << 20);
-  unsigned workers = options.workers ? options.workers : cores;
-  workers = std::clamp<unsigned>(static_cast<unsigned>(options.memory_bytes / 2 / worker_bytes), 1, workers);
-  const IndexLimits index = IndexLimits::within(options.memory_bytes);
-  const std::uint64_t taken = std::min(options.memory_bytes, workers * worker_bytes + kWaitingBytes + index.filter_bytes + index.page_bytes);
-  const PackerLimits limits{.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
-                            .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = !past.previous,
-                            .verify = options.verify};
-
+  Pipeline pipeline = plan_pipeline(options, IndexLimits::within(options.memory_bytes));
+  pipeline.packer.first = !past.previous;
   const crypto::Key ephemeral = random_key(vault.entropy());
   SessionSecret secret = TRY(SessionSecret::for_writer(vault.id(), keys.newest_epoch(), ephemeral));
   Journal journal = TRY(Journal::create(vault.state_directory(), keys.member, session));
-  auto state = std::make_unique<WriterState>(vault, options, session, std::move(secret), std::move(past), limits, workers, std::move(journal));
+  auto state = std::make_unique<WriterState>(vault, options, session, std::move(secret), std::move(past), pipeline, std::move(journal));
   state->lineage = lineage;
   TRY(within(state->adopt(std::move(orphans)), "adopting what an interrupted run had stored"));
   WriterState* s = state.get();
-  for (unsigned i = 0; i < workers; ++i) state->threads.emplace_back([s] { s->work(); });
+  for (unsigned i = 0; i < pipeline.threads; ++i) state->threads.emplace_back([s] { s->work(); });
   state->threads.emplace_back([s] { s->store(); });
   return std::unique_ptr<Writer>(new Writer(std::move(state)));
 }
@@ -347,10 +382,7 @@ Result<format::ChunkRef> Writer::put_tree(ByteSpan page) {
 
 Result<> Writer::drain() {
   WriterState& s = *state_;
-  {
-    MutexLock lock(s.mutex);
-    while (s.in_flight > 0 && !s.failure) s.progress.wait(s.mutex);
-  }
+  s.settle();
   return s.status();
 }
 

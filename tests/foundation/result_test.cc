@@ -69,5 +69,22 @@ TEST(BoundedQueue, PassesEverythingFromManyToManyAndDrainsAfterClose) {
   EXPECT_FALSE(queue.push(1));
 }
 
+TEST(BoundedQueue, HoldsWhatItsItemsCostTogether) {
+  BoundedQueue<int> queue(10);
+  EXPECT_FALSE(queue.try_pop());
+  int big = 1, small = 2;
+  EXPECT_TRUE(queue.try_push(big, 50));   // alone, whatever it costs
+  EXPECT_FALSE(queue.try_push(small, 1));
+  EXPECT_EQ(queue.try_pop(), 1);
+  EXPECT_TRUE(queue.try_push(small, 7));
+  EXPECT_FALSE(queue.try_push(big, 4));
+  EXPECT_TRUE(queue.try_push(big, 3));
+  EXPECT_EQ(queue.pop(), 2);
+  queue.close();
+  EXPECT_FALSE(queue.try_push(small, 1));
+  EXPECT_EQ(queue.pop(), 1);
+  EXPECT_FALSE(queue.pop());
+}
+
 }  // namespace
 }  // namespace coppice
