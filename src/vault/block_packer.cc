@@ -52,6 +52,15 @@ void set_searcher(ZSTD_CCtx_s* zstd, bool first, bool text) {
   set(zstd, {{ZSTD_c_hashLog, !first ? 17 : text ? 15 : 16}, {ZSTD_c_minMatch, text ? 7 : 6}});
 }
 
+// Where little is new, a block's chunks come from many buffers: then they are copied out.
+void add_part(PlainBlock& block, SharedBytes chunk) {
+  if (block.parts.empty() || block.parts.back().owner != chunk.owner) {
+    if (block.kept_bytes + chunk.owner->size() > kBlockKeepsBytesMax) chunk = share(to_bytes(chunk.bytes));
+    block.kept_bytes += chunk.owner->size();
+  }
+  block.parts.push_back(std::move(chunk));
+}
+
 }  // namespace
 
 // (Of BlockPacker; a function so that the lock ends before the pack is replaced.)
@@ -124,7 +133,7 @@ BlockPacker::Placement BlockPacker::place(format::PackKind kind, const format::C
       last && last->owner == chunk.owner && last->bytes.data() + last->bytes.size() == chunk.bytes.data())
     last->bytes = ByteSpan(last->bytes.data(), last->bytes.size() + chunk.bytes.size());
   else
-    block.parts.push_back(std::move(chunk));
+    add_part(block, std::move(chunk));
   block.plain_bytes += length;
   index_.add_recent({.prefix = prefix_of(id), .birth = placed.ref.birth, .index = placed.ref.index, .length = length});
   ++stats_.chunks_new;

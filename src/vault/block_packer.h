@@ -20,6 +20,9 @@ namespace coppice::vault {
 
 inline constexpr std::uint64_t kTreePackBytes = 8u << 20;
 inline constexpr std::uint32_t kTreeBlockBytes = 1u << 20;
+// Of the buffers that chunks were read into, a block keeps this much alive while it is being filled: three of 4 MiB, which is what one spans
+// when all that is read is new.
+inline constexpr std::size_t kBlockKeepsBytesMax = 12u << 20;
 
 // A pack and the lock of its builder.
 struct OpenPack {
@@ -38,6 +41,7 @@ struct PlainBlock {
   std::vector<format::ChunkEntry> chunks;
   std::vector<SharedBytes> parts;             // the chunks, in order; some may lie in one part
   std::uint32_t plain_bytes = 0;
+  std::size_t kept_bytes = 0;             // of the buffers that the parts lie in
   std::uint64_t reserved_bytes = 0;       // what the pack was told to expect
 };
 using PlainBlockPtr = std::unique_ptr<PlainBlock>;

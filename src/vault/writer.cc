@@ -43,18 +43,18 @@ struct Pipeline {
 Pipeline plan_pipeline(const WriterOptions& options, const IndexLimits& index) {
   const unsigned cores = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
   // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it. The
-  // chunks that wait for anybody keep alive the buffers of 4 MiB that they were read into. Packs take the rest: one being filled, one
-  // waiting, one being stored, two buffers kept.
-  constexpr std::uint64_t kRoomyBytes = 160u << 20, kKeptAliveBytes = 16u << 20;
+  // jobs that wait, and the block that is being filled, keep alive the buffers that they were read into. Packs take the rest: one being
+  // filled, one waiting, one being stored, and where the store is slow, each worker has one that it cannot hand on.
+  constexpr std::uint64_t kRoomyBytes = 160u << 20, kKeptAliveBytes = kBlockKeepsBytesMax + (8u << 20);
   const bool roomy = options.memory_bytes >= kRoomyBytes;
   const std::uint32_t block_bytes = roomy ? 4u << 20 : 2u << 20;
   const std::uint64_t worker_bytes = 4u * block_bytes + (10u << 20);
   const auto workers = static_cast<unsigned>(std::clamp<std::uint64_t>(options.memory_bytes / 2 / worker_bytes, 1, cores));
-  const std::uint64_t waiting = options.memory_bytes / 8;
+  const std::uint64_t waiting = options.memory_bytes / 16;
   const std::uint64_t taken =
       std::min(options.memory_bytes, workers * worker_bytes + waiting + kKeptAliveBytes + index.filter_bytes + index.page_bytes);
   const unsigned threads = std::max(1u, std::min(workers, cores - 1));
-  return {.packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / 5, 4u << 20, 32u << 20),
+  return {.packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / (3 + workers), 4u << 20, 32u << 20),
                      .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = true, .verify = options.verify},
           .waiting_bytes = waiting, .threads = threads, .sequencer_helps = threads < workers};
 }

@@ -1,5 +1,6 @@
 # Every command keeps to --memory-max, at its minimum (128M) and by default (256M), whatever the shape of the source: many small files and
-# a large one, very many small directories, one directory with very many names of hard-linked files, many snapshots.
+# a large one, large files, very many small directories, one directory with very many names of hard-linked files, many snapshots; and however
+# many processors there are.
 # Measured with a build without sanitizers, in a memory cgroup where one can be made (support/ceiling.py).
 . "$(dirname "$0")/lib.sh" "$1"
 use_plain_build
@@ -11,7 +12,7 @@ cat > "$work/make.py" <<'PY'
 import os, random, sys
 shape, root, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 random.seed(7)
-os.makedirs(root)
+os.makedirs(root, exist_ok=True)
 def write(name, data):
     with open(f"{root}/{name}", "wb") as out:
         out.write(data)
@@ -36,7 +37,24 @@ elif shape == "names":       # one directory with COUNT names, the two names of 
     for f in range(count // 2):
         write(f"first-name-of-the-file-{f:06}", b"%012d" % f)
         os.link(f"{root}/first-name-of-the-file-{f:06}", f"{root}/second-name-of-the-file-{f:06}")
+elif shape == "large":       # COUNT files of 1 to 16 MiB, random bytes and words by turns
+    words = b" ".join(random.randbytes(random.randrange(1, 5)).hex().encode() for _ in range(700_000))
+    for f in range(count):
+        parts = (random.randbytes(1 << 20) if f % 2 else words[at:at + (1 << 20)] for at in random.choices(range(len(words) - (1 << 20)), k=random.randrange(1, 17)))
+        write(f"{f:04}", b"".join(parts))
+elif shape == "scatter":     # a few bytes changed in every 4 MiB of every file
+    for name in os.listdir(root):
+        if os.path.isfile(f"{root}/{name}"):
+            with open(f"{root}/{name}", "r+b") as file:
+                for at in range(0, os.path.getsize(file.name), 4 << 20):
+                    file.seek(at)
+                    file.write(random.randbytes(100))
 PY
+# For the programs that it is preloaded to, the machine has $PROCESSORS processors.
+g++ -shared -fPIC -x c++ -o "$work/processors.so" - <<'CC'
+#include <cstdlib>
+extern "C" int get_nprocs() noexcept { return std::atoi(std::getenv("PROCESSORS")); }
+CC
 below() {  # below MIB ARGUMENTS...: coppice ARGUMENTS must succeed within MIB
   local mib=$1 command=("$coppice" "${@:2}") got=0
   [ "$mib" = 256 ] || command+=(--memory-max "${mib}M")   # 256 is the default
@@ -56,13 +74,14 @@ every_command() {
   below "$mib" backup -q "$source"
   mkdir "$source/changed"
   echo changed > "$source/changed/file"
+  [ "$2" != large ] || python3 "$work/make.py" scatter "$source" 0
   below "$mib" backup -q "$source"
   below "$mib" list
   below "$mib" check -q --read-data
   below "$mib" stats -q
   read -r first last <<< "$("$coppice" list --json | sed -n 's/.*"id":"\([0-9a-f]*\)".*/\1/p' | sed -n '1p;$p' | tr '\n' ' ')"
   below "$mib" diff "$first" "$last"
-  below "$mib" find -q '*99*'
+  below "$mib" find -q '*9*'
   below "$mib" ls -q -R latest
   below "$mib" cat "latest:$source/$file"
   cmp -s "$work/out" "$source/$file" || die "cat gave something else"
@@ -75,6 +94,10 @@ every_command() {
   rm -rf "$source" "$work/back" "$work/all.tar" "$COPPICE_VAULT"
 }
 every_command 256 files $((20000 * big)) large 1G
+every_command 256 large $((40 * big)) 0001 1G
+for processors in 3 8; do
+  LD_PRELOAD=$work/processors.so PROCESSORS=$processors every_command 256 large $((40 * big)) 0001 1G
+done
 every_command 128 files $((20000 * big)) large 1G
 every_command 128 directories $((60000 * big)) '!' 1G
 every_command 128 names $((60000 * big)) first-name-of-the-file-000042 300K

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <ranges>
 #include <vector>
 
 #include "chunk_index.h"
@@ -21,9 +23,12 @@ class Packing : public ::testing::Test {
   PlainBlockPtr place(std::size_t bytes, std::size_t zeros = 0) {
     Bytes chunk = to_bytes(as_bytes(noise(++number_, bytes)));
     chunk.resize(bytes + zeros);
+    return place(share(std::move(chunk)));
+  }
+  PlainBlockPtr place(SharedBytes chunk) {
     format::ChunkId id{};
-    store_le<std::uint64_t>(id.bytes, 0, number_);
-    BlockPacker::Placement placed = packer_.place(format::PackKind::kData, id, share(std::move(chunk)));
+    store_le<std::uint64_t>(id.bytes, 0, ++number_);
+    BlockPacker::Placement placed = packer_.place(format::PackKind::kData, id, std::move(chunk));
     packs_ += placed.complete ? 1 : 0;
     return std::move(placed.full);
   }
@@ -66,6 +71,25 @@ TEST_F(Packing, TheLastBlocksOfAPackFitWhenNoneOfThemShrinks) {
   EXPECT_EQ(packs_, 0);
   EXPECT_FALSE(place(1000));   // closes the pack
   EXPECT_EQ(packs_, 1);
+}
+
+TEST_F(Packing, ABlockKeepsFewOfTheBuffersThatItsChunksWereReadInto) {
+  constexpr std::size_t kBuffer = 4u << 20, kChunk = 64u << 10;
+  std::vector<std::weak_ptr<const Bytes>> buffers;
+  std::vector<std::string> placed;
+  for (int i = 0; i < 40; ++i) {
+    placed.push_back(noise(1000 + static_cast<std::uint64_t>(i), kChunk));
+    auto buffer = std::make_shared<Bytes>(kBuffer);
+    std::ranges::copy(as_bytes(placed.back()), buffer->begin() + 12345);
+    buffers.push_back(buffer);
+    EXPECT_FALSE(place({.owner = buffer, .bytes = ByteSpan(*buffer).subspan(12345, kChunk)}));
+  }
+  EXPECT_LE(std::ranges::count_if(buffers, [](const auto& b) { return !b.expired(); }) * kBuffer, kBlockKeepsBytesMax);
+  auto blocks = packer_.take_partial();
+  ASSERT_EQ(blocks.size(), 1u);
+  std::string together;
+  for (const SharedBytes& part : blocks[0]->parts) together += as_text(part.bytes);
+  EXPECT_TRUE(std::ranges::equal(together, placed | std::views::join));
 }
 
 }  // namespace
