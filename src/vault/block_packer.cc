@@ -15,41 +15,33 @@ namespace {
 // Not worth keeping compressed, nor worth decoding later.
 bool poor(std::size_t compressed, std::size_t plain) { return compressed >= plain - plain / 32; }
 
-// What a block looks like by four samples of it. Random, encrypted and already compressed data do not compress, and a full pass over them
-// is wasted: bytes that are spread evenly are a sign of it, which costs next to nothing to see; then the samples are compressed, for text
-// in a wide alphabet looks even too. Text has no zero bytes.
-enum class Likeness { kRandom, kText, kOther };
-
-Likeness likeness_of(ZSTD_CCtx_s* zstd, ByteSpan plain, Bytes& scratch) {
+// Whether a block will not shrink, by four samples of it. Random, encrypted and already compressed data do not, and a full pass over them is
+// wasted: bytes that are spread evenly are a sign of it, which costs next to nothing to see; then the samples are compressed, for text in a
+// wide alphabet looks even too.
+bool looks_random(ZSTD_CCtx_s* zstd, ByteSpan plain, Bytes& scratch) {
   constexpr std::size_t kSample = 8u << 10, kSamples = 4;
-  if (plain.size() < 2 * kSample * kSamples) return Likeness::kOther;
+  if (plain.size() < 2 * kSample * kSamples) return false;
   const auto sample = [&](std::size_t i) { return plain.subspan((plain.size() - kSample) / (kSamples - 1) * i, kSample); };
   std::array<std::uint32_t, 256> counts{};
   for (std::size_t i = 0; i < kSamples; ++i)
     for (const std::byte b : sample(i)) ++counts[static_cast<std::size_t>(b)];
-  // The sum of squares is n * n / 256 + n for random bytes, give or take little; text has several times that.
+  // The sum of squares is n * n / 256 + n for random bytes, give or take little; most else has several times that.
   std::uint64_t squares = 0;
   for (const std::uint64_t count : counts) squares += count * count;
   constexpr std::uint64_t kBytes = kSample * kSamples;
-  if (squares > kBytes * kBytes / 256 * 5 / 4) return counts[0] < kBytes / 64 ? Likeness::kText : Likeness::kOther;
+  if (squares > kBytes * kBytes / 256 * 5 / 4) return false;
   scratch.resize(ZSTD_compressBound(kSample));
   std::size_t total = 0;
   for (std::size_t i = 0; i < kSamples; ++i) {
     const std::size_t n = ZSTD_compress2(zstd, scratch.data(), scratch.size(), sample(i).data(), kSample);
-    if (ZSTD_isError(n)) return Likeness::kOther;
+    if (ZSTD_isError(n)) return false;
     total += n;
   }
-  return poor(total, kBytes) ? Likeness::kRandom : Likeness::kOther;
+  return poor(total, kBytes);
 }
 
 void set(ZSTD_CCtx_s* zstd, std::initializer_list<std::pair<ZSTD_cParameter, int>> parameters) {
   for (const auto& [parameter, value] : parameters) CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, parameter, value)));
-}
-
-// The searcher of the default level. Text gives nearly as much with a smaller table and longer matches, in less time; machine code does not.
-// What a later run stores is little, and is searched more thoroughly.
-void set_searcher(ZSTD_CCtx_s* zstd, bool first, bool text) {
-  set(zstd, {{ZSTD_c_hashLog, !first ? 17 : text ? 15 : 16}, {ZSTD_c_minMatch, text ? 7 : 6}});
 }
 
 // Where little is new, a block's chunks come from many buffers: then they are copied out.
@@ -70,14 +62,13 @@ static bool is_closed(OpenPack& pack) {
 }
 
 SealContext::SealContext(const format::VaultId& vault, const PackerLimits& limits)
-    : zstd(ZSTD_createCCtx()), tuned(limits.compression_level == kDefaultCompressionLevel), first(limits.first), opener(vault) {
+    : zstd(ZSTD_createCCtx()), opener(vault) {
   CHECK(zstd != nullptr);
   set(zstd, {{ZSTD_c_compressionLevel, limits.compression_level}});
-  if (!tuned) return;
+  if (limits.compression_level != kDefaultCompressionLevel) return;
   // Level 3's entropy coding with the searcher of level 1, a table that a core's second-level cache holds beside the data, and a window of
-  // the whole block.
-  set(zstd, {{ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 22}});
-  set_searcher(zstd, first, false);
+  // the whole block. What a later run stores is little, and is searched more thoroughly.
+  set(zstd, {{ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 22}, {ZSTD_c_hashLog, limits.first ? 16 : 17}, {ZSTD_c_minMatch, 6}});
 }
 SealContext::~SealContext() { ZSTD_freeCCtx(zstd); }
 
@@ -164,13 +155,9 @@ Result<OpenPackPtr> BlockPacker::seal(SealContext& c, PlainBlockPtr block) {
   }
   format::ChunkTable table{.codec = format::Codec::kStored, .chunks = std::move(block->chunks)};
   ByteSpan payload = plain;   // what does not shrink is stored as it is
-  const Likeness likeness = limits_.compression_level == 0 ? Likeness::kRandom : likeness_of(c.zstd, plain, c.scratch);
-  if (likeness != Likeness::kRandom) {
-    const bool text = c.tuned && likeness == Likeness::kText;
-    if (text) set_searcher(c.zstd, c.first, true);
+  if (limits_.compression_level != 0 && !looks_random(c.zstd, plain, c.scratch)) {
     c.compressed.resize(ZSTD_compressBound(plain.size()));
     const std::size_t n = ZSTD_compress2(c.zstd, c.compressed.data(), c.compressed.size(), plain.data(), plain.size());
-    if (text) set_searcher(c.zstd, c.first, false);   // the next block's samples are judged by the common one
     CHECK(!ZSTD_isError(n));   // the buffer is as large as it can need
     if (!poor(n, plain.size())) {
       table.codec = format::Codec::kZstd;

@@ -64,8 +64,6 @@ class SealContext {
  private:
   friend class BlockPacker;
   ZSTD_CCtx_s* zstd;
-  const bool tuned;   // the default level: its searcher is chosen by run and block
-  const bool first;
   crypto::Aead aead;
   BlockOpener opener;
   Bytes plain, compressed, table, scratch;
