@@ -28,7 +28,11 @@ void FileTaker::describe(const struct statx& status, int fd, int dir_fd, const s
 
 Result<> FileTaker::flush_group() {
   if (group_.empty()) return {};
-  return writer_.put_data(vault::share(std::exchange(group_, {})), std::exchange(group_ticket_, nullptr));
+  // A group that ended early is copied: what waits shall hold little more memory than its own bytes.
+  const bool sparse = group_.size() < group_.capacity() / 2;
+  Bytes group = sparse ? to_bytes(group_) : std::exchange(group_, {});
+  group_.clear();
+  return writer_.put_data(vault::share(std::move(group)), std::exchange(group_ticket_, nullptr));
 }
 
 Result<> FileTaker::end_directory() {

@@ -47,8 +47,8 @@ void set(ZSTD_CCtx_s* zstd, std::initializer_list<std::pair<ZSTD_cParameter, int
 // Where little is new, a block's chunks come from many buffers: then they are copied out.
 void add_part(PlainBlock& block, SharedBytes chunk) {
   if (block.parts.empty() || block.parts.back().owner != chunk.owner) {
-    if (block.kept_bytes + chunk.owner->size() > kBlockKeepsBytesMax) chunk = share(to_bytes(chunk.bytes));
-    block.kept_bytes += chunk.owner->size();
+    if (block.kept_bytes + chunk.owner->capacity() > kBlockKeepsBytesMax) chunk = share(to_bytes(chunk.bytes));
+    else block.kept_bytes += chunk.owner->capacity();
   }
   block.parts.push_back(std::move(chunk));
 }
@@ -78,7 +78,7 @@ BlockPacker::BlockPacker(const Vault& vault, SessionSecret secret, format::Sessi
 
 OpenPackPtr BlockPacker::begin_block(Lane& lane, format::PackKind kind) {
   OpenPackPtr complete;
-  const std::uint64_t limit = kind == format::PackKind::kTree ? kTreePackBytes : limits_.data_pack_bytes;
+  const std::uint64_t limit = kind == format::PackKind::kTree ? limits_.tree_pack_bytes : limits_.data_pack_bytes;
   if (lane.pack) {
     OpenPack& pack = *lane.pack;
     MutexLock lock(pack.mutex);

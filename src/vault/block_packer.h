@@ -47,14 +47,14 @@ struct PlainBlock {
 using PlainBlockPtr = std::unique_ptr<PlainBlock>;
 
 struct PackerLimits {
-  std::uint64_t data_pack_bytes = 32u << 20;
+  std::uint64_t data_pack_bytes = 32u << 20, tree_pack_bytes = kTreePackBytes;
   std::uint32_t data_block_bytes = 4u << 20;
   int compression_level = kDefaultCompressionLevel;
   bool first = true;                    // of its source: everything is new, and time counts more than bytes
   bool verify = true;
 };
 
-// Compression and cipher state of one worker.
+// Compression and cipher state of one thread.
 class SealContext {
  public:
   SealContext(const format::VaultId& vault, const PackerLimits& limits);

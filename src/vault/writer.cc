@@ -27,8 +27,11 @@ struct Job {
   ChunkTicketPtr ticket;
   PlainBlockPtr block;
 
-  // Of the memory that may wait.
-  std::size_t cost() const { return kOverheadBytes + (block ? block->plain_bytes : chunk.bytes.size()); }
+  // Of the memory that may wait. Chunks that lie in one buffer share its cost.
+  std::size_t cost() const {
+    if (block) return kOverheadBytes + block->plain_bytes;
+    return kOverheadBytes + (chunk.bytes.size() == chunk.owner->size() ? chunk.owner->capacity() : chunk.bytes.size());
+  }
   static constexpr std::size_t kOverheadBytes = 4096;
 };
 
@@ -42,19 +45,20 @@ struct Pipeline {
 
 Pipeline plan_pipeline(const WriterOptions& options, const IndexLimits& index) {
   const unsigned cores = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
-  // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it. The
-  // jobs that wait, and the block that is being filled, keep alive the buffers that they were read into. Packs take the rest: one being
-  // filled, one waiting, one being stored, and where the store is slow, each worker has one that it cannot hand on.
-  constexpr std::uint64_t kRoomyBytes = 160u << 20, kKeptAliveBytes = kBlockKeepsBytesMax + (8u << 20);
+  // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it.
+  constexpr std::uint64_t kRoomyBytes = 160u << 20;
   const bool roomy = options.memory_bytes >= kRoomyBytes;
   const std::uint32_t block_bytes = roomy ? 4u << 20 : 2u << 20;
   const std::uint64_t worker_bytes = 4u * block_bytes + (10u << 20);
   const auto workers = static_cast<unsigned>(std::clamp<std::uint64_t>(options.memory_bytes / 2 / worker_bytes, 1, cores));
-  const std::uint64_t waiting = options.memory_bytes / 16;
-  const std::uint64_t taken =
-      std::min(options.memory_bytes, workers * worker_bytes + waiting + kKeptAliveBytes + index.filter_bytes + index.page_bytes);
   const unsigned threads = std::max(1u, std::min(workers, cores - 1));
-  return {.packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / (3 + workers), 4u << 20, 32u << 20),
+  // Besides: jobs that wait; what the block being filled keeps alive, its copies, and the buffer that is read into; a pack of trees and its block.
+  const std::uint64_t waiting = options.memory_bytes / 16, tree_pack = roomy ? kTreePackBytes : kTreePackBytes / 2;
+  const std::uint64_t taken = std::min(options.memory_bytes, workers * worker_bytes + waiting + kBlockKeepsBytesMax + format::kBlockPlainBytesMax +
+                                                                 (4u << 20) + tree_pack + 2 * kTreeBlockBytes + index.filter_bytes + index.page_bytes);
+  // Packs take the rest: one being filled, one waiting, one being stored, and where the store is slow, each thread has one that it cannot hand on.
+  const std::uint64_t packs = 4 + threads;
+  return {.packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / packs, 4u << 20, 32u << 20), .tree_pack_bytes = tree_pack,
                      .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = true, .verify = options.verify},
           .waiting_bytes = waiting, .threads = threads, .sequencer_helps = threads < workers};
 }
@@ -133,8 +137,11 @@ struct WriterState {
     const std::size_t cost = job.cost();
     bool taken = false;
     if (sequencers_hand) {
-      while (!(taken = jobs.try_push(job, cost)) && !failed)
-        if (std::optional<Job> other = jobs.try_pop()) run(*sequencers_hand, std::move(*other));
+      while (!(taken = jobs.try_push(job, cost)) && !failed) {
+        std::optional<Job> other = jobs.try_pop();
+        CHECK(other || !jobs.is_closed() || failed);   // nobody else pushes, so an empty queue has room, unless the session has ended
+        if (other) run(*sequencers_hand, std::move(*other));
+      }
     } else {
       taken = jobs.push(std::move(job), cost);
     }

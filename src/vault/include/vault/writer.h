@@ -23,7 +23,7 @@ namespace coppice::vault {
 inline constexpr int kDefaultCompressionLevel = 3;
 
 struct WriterOptions {
-  unsigned workers = 0;                 // 0: as many as the machine has cores (within what the memory allows)
+  unsigned workers = 0;                 // that hash and seal, the calling thread among them; 0: as many as cores (within what the memory allows)
   int compression_level = kDefaultCompressionLevel;
   bool verify = true;                   // open and compare every block before it leaves
   std::uint64_t memory_bytes = 192ull << 20;
@@ -49,7 +49,7 @@ inline SharedBytes share(Bytes bytes) {
   return {.owner = owner, .bytes = *owner};
 }
 
-// The future place of a data chunk. Filled in by a worker; read it only when ready() (or after Writer::drain()).
+// The future place of a data chunk. Filled in when it was hashed; read it only when ready() (or after Writer::drain()).
 class ChunkTicket {
  public:
   bool ready() const { return ready_.load(std::memory_order_acquire); }
@@ -76,8 +76,8 @@ class Writer {
   // lost pack, so that what is read again is stored again.
   bool previous_usable() const;
 
-  // Data chunks, 1..kChunkBytesMax bytes; `ticket` (a new one) tells later where it is kept. May block while memory is full. One thread
-  // (the sequencer) calls put_data.
+  // Data chunks, 1..kChunkBytesMax bytes; `ticket` (a new one) tells later where it is kept. May block, or
+  // hash and seal, while memory is full. One thread (the sequencer) calls put_data.
   Result<> put_data(SharedBytes chunk, ChunkTicketPtr ticket);
   // A tree page. Same thread.
   Result<format::ChunkRef> put_tree(ByteSpan page);
