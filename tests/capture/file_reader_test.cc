@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <random>
 
 #include "capture/metadata.h"
@@ -91,6 +92,13 @@ void evict(int fd) {
   posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+// Whether it holds in one of a few tries: the kernel may drop pages at any moment, though hardly each time.
+bool in_one_of_a_few(const std::function<bool()>& holds) {
+  for (int tries = 0; tries < 5; ++tries)
+    if (holds()) return true;
+  return false;
+}
+
 TEST(SmallFile, WholeContent) {
   TempDirectory temp;
   for (std::size_t size : {0u, 1u, 4095u, 4096u, 65535u, 65536u}) {
@@ -164,8 +172,11 @@ TEST(SmallFile, LeavesTheCacheAsItWas) {
   Bytes into(65536);
   auto read = [&] { ASSERT_OK(read_small_file(AT_FDCWD, (image / "file").c_str(), look(image / "file"), into)); };
   fsync(writer.get());
-  read();
-  EXPECT_EQ(resident_pages(writer.get()), 13u);  // was there
+  EXPECT_TRUE(in_one_of_a_few([&] {
+    EXPECT_OK(platform::pread_full(writer.get(), MutableByteSpan(into).first(50'000), 0));
+    read();
+    return resident_pages(writer.get()) == 13u;
+  }));  // was there
   evict(writer.get());
   ASSERT_EQ(resident_pages(writer.get()), 0u);
   read();
@@ -296,8 +307,11 @@ TEST(FileReader, LeavesTheCacheAsItWas) {
     }
     EXPECT_EQ(reader->position(), 40 * kMiB);
   };
-  read();
-  EXPECT_EQ(resident_pages(writer.get()), 40 * kMiB / 4096);  // all was there, all stays
+  EXPECT_TRUE(in_one_of_a_few([&] {
+    for (std::uint64_t at = 0; at < 40; ++at) EXPECT_OK(platform::pread_full(writer.get(), buffer, at * kMiB));
+    read();
+    return resident_pages(writer.get()) == 40 * kMiB / 4096;
+  }));  // all was there, all stays
 
   evict(writer.get());
   ASSERT_EQ(resident_pages(writer.get()), 0u);
@@ -307,14 +321,17 @@ TEST(FileReader, LeavesTheCacheAsItWas) {
 
   // Some pages in the middle are in use by others.
   posix_fadvise(writer.get(), 0, 0, POSIX_FADV_RANDOM);
-  ASSERT_OK(platform::pread_full(writer.get(), buffer, 12 * kMiB));
-  ASSERT_OK(platform::pread_full(writer.get(), buffer, 31 * kMiB));
-  auto before = resident_pages(writer.get());
-  ASSERT_GE(before, 2 * kMiB / 4096);
-  ASSERT_LE(before, 4 * kMiB / 4096);
-  read();
-  EXPECT_LE(resident_pages(writer.get()), before);
-  EXPECT_GE(resident_pages(writer.get()) + 16, before);  // the kernel itself may move a page meanwhile
+  EXPECT_TRUE(in_one_of_a_few([&] {
+    evict(writer.get());
+    EXPECT_OK(platform::pread_full(writer.get(), buffer, 12 * kMiB));
+    EXPECT_OK(platform::pread_full(writer.get(), buffer, 31 * kMiB));
+    const auto before = resident_pages(writer.get());
+    read();
+    const auto after = resident_pages(writer.get());
+    EXPECT_LE(before, 4 * kMiB / 4096);
+    EXPECT_LE(after, before);
+    return before >= 2 * kMiB / 4096 && after + 16 >= before;   // the kernel itself may move a page meanwhile
+  }));
 }
 
 }  // namespace

@@ -66,10 +66,9 @@ TEST(HostileSource, NothingFromOutsideGetsInAndTheRunEndsWell) {
   write(host.source + "/large", noise(1, 300'000));
   // With a state, the unchanged too are taken on the way.
   ASSERT_OK(host.back_up());
-  std::uint64_t rounds = 0;
   {
     const Attacker attacker(host.source, outside);
-    for (int round = 0; round < 12; ++round) {
+    for (int round = 0; round < 12 || attacker.rounds() <= 100; ++round) {   // a busy disk holds the attacker up, not the runs
       const auto report = host.back_up();
       ASSERT_OK(report);
       EXPECT_TRUE(report->committed);
@@ -85,9 +84,7 @@ TEST(HostileSource, NothingFromOutsideGetsInAndTheRunEndsWell) {
       }
       EXPECT_EQ(quiet, 70);
     }
-    rounds = attacker.rounds();
   }
-  EXPECT_GT(rounds, 100u);
   // Left in peace, everything is taken as it is; the states that the attacked runs left hide nothing.
   const auto report = host.back_up();
   ASSERT_OK(report);
