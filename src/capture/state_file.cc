@@ -44,8 +44,9 @@ Result<crypto::Key> load_local_key(const std::string& state_directory, platform:
 Result<StateWriter> StateWriter::create(const std::string& path, const crypto::Key& local_key, platform::Entropy& entropy) {
   platform::Fd fd = TRY(within(platform::open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600), path));
   struct stat st;
-  if (::flock(fd.get(), LOCK_EX) != 0 || ::fstat(fd.get(), &st) != 0) return fail_errno(errno, path);
-  if (st.st_nlink == 0) return fail(ErrorKind::kConflict, path + ": swept away before it was locked");
+  const bool locked = ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0;   // else a sweeper holds it, who may be stopped
+  if ((!locked && errno != EWOULDBLOCK) || ::fstat(fd.get(), &st) != 0) return fail_errno(errno, path);
+  if (!locked || st.st_nlink == 0) return fail(ErrorKind::kConflict, path + ": swept away before it was locked");
   Bytes preamble(kPreambleBytes, std::byte{0});
   std::memcpy(preamble.data(), kBodyMagic.data(), kBodyMagic.size());
   entropy.fill(MutableByteSpan(preamble).subspan(8, kSaltBytes));

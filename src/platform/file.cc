@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <thread>
 #include <utility>
 
 #include "foundation/encoding.h"
@@ -157,11 +158,15 @@ Result<Bytes> read_file(const std::string& path, std::size_t bytes_max) {
   return bytes;
 }
 
-Result<Fd> lock_directory(const std::string& path) {
+Result<Fd> lock_directory(const std::string& path, std::chrono::milliseconds patience) {
   Fd directory = TRY(open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY));
-  while (flock(directory.get(), LOCK_EX) != 0)
-    if (errno != EINTR) return fail_errno(errno, "locking " + path);
-  return directory;
+  constexpr std::chrono::milliseconds kStep(20);
+  for (auto waited = std::chrono::milliseconds(0);; waited += kStep) {
+    if (flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return directory;
+    if (errno != EWOULDBLOCK) return fail_errno(errno, "locking " + path);
+    if (waited >= patience) return fail(ErrorKind::kUnavailable, path + " is locked by another program, which may have been stopped");
+    std::this_thread::sleep_for(kStep);
+  }
 }
 
 Result<> write_file_durably(const std::string& path, ByteSpan bytes, mode_t mode) {

@@ -1,9 +1,11 @@
 #include "vault/vault.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <map>
 
 #include "crypto/hash.h"
@@ -22,39 +24,65 @@ using format::SessionId;
 // How many objects are fetched at once: a listing of a thousand snapshots waits for round trips, not for the processor.
 constexpr unsigned kFetchThreads = 8;
 
-constexpr std::string_view kSeenFile = "roster-seen", kSeenHeader = "coppice roster-seen 1";
+// The newest roster seen is that of the highest roster-seen.<version> in the state directory, a text: header line, version, hash. Whoever can
+// change it could as well change this program. Programs that saw different ones write different files, so none of them waits for another,
+// which may be stopped.
+constexpr std::string_view kSeenPrefix = "roster-seen.", kSeenHeader = "coppice roster-seen 1";
 
-// The file is text: header line, version, hash. Whoever can change it could as well change this program.
-Result<std::optional<keys::RosterMark>> read_seen(const std::string& path) {
-  const Result<Bytes> bytes = platform::read_file(path, 4096);
-  if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) return std::nullopt;
-  if (!bytes) return std::unexpected(bytes.error().within("reading what this machine last saw of the vault"));
-  const std::string_view text = as_text(*bytes);
-  const auto malformed = [&] {
-    return fail(
-        ErrorKind::kCorrupt,
-        fmt::format("{}: not a record of the newest roster seen; remove it if you trust the vault's store", path));
-  };
-  if (!text.starts_with(kSeenHeader) || !text.ends_with('\n')) return malformed();
-  std::string_view rest = text.substr(kSeenHeader.size());
-  if (!rest.starts_with('\n')) return malformed();
-  rest.remove_prefix(1);
-  rest.remove_suffix(1);
+struct SeenRoster {
+  std::string path;
   keys::RosterMark mark;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), mark.version);
-  if (error != std::errc{} || end == rest.data() + rest.size() || *end != ' ') return malformed();
-  const Result<Bytes> digest = parse_hex(std::string_view(end + 1, rest.data() + rest.size()));
-  if (!digest || digest->size() != mark.digest.size()) return malformed();
-  std::ranges::copy(*digest, mark.digest.begin());
-  return mark;
+};
+
+std::optional<std::uint32_t> parse_number(std::string_view digits) {
+  std::uint32_t n = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return n;
 }
 
-// Others open the vault too, and may have seen a newer one since.
-Result<> write_seen(const std::string& directory, const std::string& path, const keys::RosterMark& mark) {
-  const platform::Fd lock = TRY(platform::lock_directory(directory));
-  const auto seen = TRY(read_seen(path));
-  if (seen && seen->version >= mark.version) return {};
-  return platform::write_file_durably(path, as_bytes(fmt::format("{}\n{} {}\n", kSeenHeader, mark.version, render_hex(mark.digest))));
+std::string seen_name(std::uint32_t version) { return fmt::format("{}{}", kSeenPrefix, version); }
+
+// In ascending order.
+Result<std::vector<std::uint32_t>> seen_versions(const std::string& directory) {
+  std::vector<std::uint32_t> versions;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(kSeenPrefix)) continue;
+    if (const auto version = parse_number(std::string_view(name).substr(kSeenPrefix.size())); version && seen_name(*version) == name)
+      versions.push_back(*version);
+  }
+  if (error) return fail_errno(error.value(), directory);
+  std::ranges::sort(versions);
+  return versions;
+}
+
+Result<std::optional<SeenRoster>> read_seen(const std::string& directory) {
+  for (;;) {
+    const std::vector<std::uint32_t> versions = TRY(seen_versions(directory));
+    if (versions.empty()) return std::nullopt;
+    SeenRoster seen{.path = platform::join_path(directory, seen_name(versions.back())), .mark = {.version = versions.back(), .digest = {}}};
+    const Result<Bytes> bytes = platform::read_file(seen.path, 4096);
+    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) continue;   // whoever removed it has written a higher one
+    if (!bytes) return std::unexpected(bytes.error());
+    const std::string begin = fmt::format("{}\n{} ", kSeenHeader, seen.mark.version);
+    const std::string_view text = as_text(*bytes);
+    const Result<Bytes> digest = text.starts_with(begin) && text.ends_with('\n') ? parse_hex(text.substr(begin.size(), text.size() - begin.size() - 1)) : Bytes();
+    if (!digest || digest->size() != seen.mark.digest.size())
+      return fail(ErrorKind::kCorrupt,
+                  fmt::format("{}: not a record of the newest roster seen; remove it if you trust the vault's store", seen.path));
+    std::ranges::copy(*digest, seen.mark.digest.begin());
+    return seen;
+  }
+}
+
+Result<> write_seen(const std::string& directory, const keys::RosterMark& mark) {
+  TRY(platform::write_file_durably(platform::join_path(directory, seen_name(mark.version)),
+                                   as_bytes(fmt::format("{}\n{} {}\n", kSeenHeader, mark.version, render_hex(mark.digest)))));
+  for (const std::uint32_t version : TRY(seen_versions(directory)))
+    if (version < mark.version) ::unlink(platform::join_path(directory, seen_name(version)).c_str());
+  return {};
 }
 
 // The names below `prefix` as sessions; those that are none go to `strange`.
@@ -94,11 +122,8 @@ Result<std::optional<format::SnapshotBody>> open_body(const keys::KeyBundle& bun
 std::uint32_t listed_roster(storage::ObjectStore& store) {
   std::uint32_t highest = 0;
   (void)store.list("roster/", [&](const storage::ObjectInfo& object) -> Result<> {
-    std::uint32_t n = 0;
-    const std::string_view digits = std::string_view(object.name).substr(std::string_view("roster/").size());
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
-    if (error == std::errc{} && end == digits.data() + digits.size() && format::roster_object(n) == object.name)
-      highest = std::max(highest, n);
+    const auto n = parse_number(std::string_view(object.name).substr(std::string_view("roster/").size()));
+    if (n && format::roster_object(*n) == object.name) highest = std::max(highest, *n);
     return {};
   });
   return highest;
@@ -156,22 +181,20 @@ void Vault::go_on_without_state(const Error& error) {
 }
 
 Result<> Vault::load_roster() {
-  const std::string seen_path =
-      state_directory_.empty() ? std::string() : platform::join_path(state_directory_, kSeenFile);
-  std::optional<keys::RosterMark> seen;
-  if (!seen_path.empty()) {
-    Result<std::optional<keys::RosterMark>> read = read_seen(seen_path);
+  std::optional<SeenRoster> seen;
+  if (!state_directory_.empty()) {
+    Result<std::optional<SeenRoster>> read = read_seen(state_directory_);
     if (read)
-      seen = *read;
+      seen = *std::move(read);
     else if (read.error().kind() == ErrorKind::kCorrupt)
       return std::unexpected(std::move(read).error());
     else
-      go_on_without_state(read.error());
+      go_on_without_state(std::move(read).error().within("reading what this machine last saw of the vault"));
   }
 
   // Start as high as we have reason to, then upwards until there is none: only a failed get says that a roster does not
   // exist.
-  std::uint32_t version = seen ? seen->version : 0;
+  std::uint32_t version = seen ? seen->mark.version : 0;
   Result<Bytes> envelope = store_.get(format::roster_object(version), format::kControlObjectBytesMax);
   if (!envelope && envelope.error().kind() == ErrorKind::kNotFound) {
     if (seen)
@@ -180,16 +203,16 @@ Result<> Vault::load_roster() {
           fmt::format(
               "this machine has seen {} of this vault, and the store no longer has it: the vault was rolled back or "
               "replaced by an older copy. If that was done on purpose, remove {}",
-              format::roster_object(version), seen_path));
+              format::roster_object(version), seen->path));
     return fail(ErrorKind::kCorrupt, fmt::format("{} is missing: the vault is damaged, or was never finished",
                                                  format::roster_object(version)));
   }
   if (!envelope) return std::unexpected(std::move(envelope).error().within(format::roster_object(version)));
-  if (seen && crypto::sha256(*envelope) != seen->digest)
+  if (seen && crypto::sha256(*envelope) != seen->mark.digest)
     return fail(ErrorKind::kUnauthentic, fmt::format("{} is not the one that this machine has seen before: the vault "
                                                      "was tampered with, or replaced by another copy. "
                                                      "If that was done on purpose, remove {}",
-                                                     format::roster_object(version), seen_path));
+                                                     format::roster_object(version), seen->path));
   if (const std::uint32_t listed = listed_roster(store_); listed > version) {
     if (Result<Bytes> hinted = store_.get(format::roster_object(listed), format::kControlObjectBytesMax)) {
       envelope = std::move(hinted);
@@ -210,9 +233,9 @@ Result<> Vault::load_roster() {
                 fmt::format("{} holds version {} of the roster: it was put there by someone else",
                             format::roster_object(version), roster_.version));
   const keys::RosterMark found = keys::mark_of(roster_, *envelope);
-  if (seen) TRY(keys::check_not_older(found, *seen));
-  if (!seen_path.empty() && seen != found)
-    if (const Result<> written = within(write_seen(state_directory_, seen_path, found), "remembering the vault's roster"); !written)
+  if (seen) TRY(keys::check_not_older(found, seen->mark));
+  if (!state_directory_.empty() && (!seen || seen->mark != found))
+    if (const Result<> written = within(write_seen(state_directory_, found), "remembering the vault's roster"); !written)
       go_on_without_state(written.error());
   return {};
 }

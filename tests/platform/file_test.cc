@@ -106,6 +106,17 @@ TEST(FreeBytes, IsKnownForADirectory) {
   EXPECT_FAILS(free_bytes("/no/such/place"), kNotFound);
 }
 
+TEST(LockDirectory, IsHadByOneAtATimeAndWaitedForNoLongerThanOneHasPatience) {
+  const TempDirectory temp;
+  {
+    const auto first = lock_directory(temp.path());
+    ASSERT_OK(first);
+    EXPECT_FAILS(lock_directory(temp.path(), std::chrono::milliseconds(50)), kUnavailable);
+  }
+  EXPECT_OK(lock_directory(temp.path(), std::chrono::milliseconds(0)));
+  EXPECT_FAILS(lock_directory(temp / "missing"), kNotFound);
+}
+
 TEST(JoinPath, PutsOneSlashAndNeverEscapes) {
   EXPECT_EQ(join_path("a", "b"), "a/b");
   EXPECT_EQ(join_path("a/", "b"), "a/b");

@@ -4,6 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "foundation/encoding.h"
+#include "platform/file.h"
 #include "support/result.h"
 #include "support/temp_directory.h"
 #include "support/test_vault.h"
@@ -103,6 +108,38 @@ TEST(Vault, FindsTheNewestRosterAndRefusesAnOlderOne) {
   put_roster(v, *fork);
   EXPECT_FAILS(v.open(Role::kReader, state.path()), kUnauthentic);
   v.replace("roster/1", newest);
+  EXPECT_OK(v.open(Role::kReader, state.path()));
+}
+
+// A program that is stopped may hold any lock, and may have been about to write what it saw long ago.
+TEST(Vault, TheNewestRosterSeenIsKeptWhateverOthersOfThisMachineDoOrLeave) {
+  TestVault v;
+  testing::TempDirectory state;
+  const std::string directory = state / render_hex(v.vault.id);
+  ASSERT_OK(v.open(Role::kReader, state.path()));
+  std::filesystem::copy(directory + "/roster-seen.0", state / "old");
+  put_roster(v, *keys::with_member_revoked((*v.open())->roster(), current_mark(v, 0), v.ids[Role::kWriter], {0, 5}));
+  {
+    const auto lock = platform::lock_directory(directory);
+    ASSERT_OK(lock);
+    ASSERT_OK(v.open(Role::kReader, state.path()));
+  }
+  EXPECT_FALSE(std::filesystem::exists(directory + "/roster-seen.0"));
+  std::filesystem::copy(state / "old", directory + "/roster-seen.0");
+  ASSERT_OK(v.open(Role::kReader, state.path()));
+  const Bytes newest = v.bytes_of("roster/1");
+  ASSERT_OK(v.store.remove("roster/1"));
+  EXPECT_FAILS(v.open(Role::kReader, state.path()), kUnauthentic);
+  v.replace("roster/1", newest);
+
+  // What is no such record opens nothing.
+  for (const char* text : {"", "coppice roster-seen 1\n2 \n", "coppice roster-seen 1\n1 00\n", "coppice roster-seen 2\n2 00\n"}) {
+    std::ofstream(directory + "/roster-seen.2") << text;
+    const auto refused = v.open(Role::kReader, state.path());
+    EXPECT_FAILS(refused, kCorrupt);
+    EXPECT_NE(refused.error().message().find("roster-seen.2: not a record of the newest roster seen; remove it"), std::string::npos);
+  }
+  std::filesystem::rename(directory + "/roster-seen.2", directory + "/roster-seen.02");   // another's
   EXPECT_OK(v.open(Role::kReader, state.path()));
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -49,8 +50,9 @@ Result<Bytes> read_file(const std::string& path, std::size_t bytes_max);
 // Replaces or creates `path` durably: temporary beside it (0600 or `mode` from its first moment), write, fsync, rename,
 // fsync of the directory. On failure the old file is untouched.
 Result<> write_file_durably(const std::string& path, ByteSpan bytes, mode_t mode = 0600);
-// Waits until this directory is locked by nobody else (flock); it is ours until the descriptor is closed.
-Result<Fd> lock_directory(const std::string& path);
+// Waits until this directory is locked by nobody else (flock); it is ours until the descriptor is closed. kUnavailable: another program has held
+// it for as long as we have patience; it may be stopped.
+Result<Fd> lock_directory(const std::string& path, std::chrono::milliseconds patience = std::chrono::seconds(10));
 // mkdir -p with `mode` for what is new.
 Result<> make_directories(const std::string& path, mode_t mode);
 // Bytes free to this process on the file system of `path`.
