@@ -37,13 +37,15 @@ struct Job {
 
 // What a session with `memory_bytes` sets up.
 struct Pipeline {
+  IndexLimits index;
   PackerLimits packer;
   std::size_t waiting_bytes;   // of jobs
   unsigned threads;            // that hash and seal
   bool sequencer_helps;        // it hashes and seals as well
 };
 
-Pipeline plan_pipeline(const WriterOptions& options, const IndexLimits& index) {
+Pipeline plan_pipeline(const WriterOptions& options, bool first) {
+  const IndexLimits index = IndexLimits::within(options.memory_bytes);
   const unsigned cores = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
   // A worker's share: plaintext, compressed, sealed and decoded copies of one block, a compressor, and two chunks that wait for it.
   constexpr std::uint64_t kRoomyBytes = 160u << 20;
@@ -58,8 +60,9 @@ Pipeline plan_pipeline(const WriterOptions& options, const IndexLimits& index) {
                                                                  (4u << 20) + tree_pack + 2 * kTreeBlockBytes + index.filter_bytes + index.page_bytes);
   // Packs take the rest: one being filled, one waiting, one being stored, and where the store is slow, each thread has one that it cannot hand on.
   const std::uint64_t packs = 4 + threads;
-  return {.packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / packs, 4u << 20, 32u << 20), .tree_pack_bytes = tree_pack,
-                     .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = true, .verify = options.verify},
+  return {.index = index,
+          .packer = {.data_pack_bytes = std::clamp<std::uint64_t>((options.memory_bytes - taken) / packs, 4u << 20, 32u << 20), .tree_pack_bytes = tree_pack,
+                     .data_block_bytes = block_bytes, .compression_level = options.compression_level, .first = first, .verify = options.verify},
           .waiting_bytes = waiting, .threads = threads, .sequencer_helps = threads < workers};
 }
 
@@ -83,7 +86,7 @@ struct WriterState {
   WriterState(const Vault& v, const WriterOptions& o, format::SessionId id, SessionSecret secret, OwnPast own_past, const Pipeline& pipeline,
               Journal j)
       : vault(v), options(o), session(id), id_mac(v.keys().id_key->view()), past(std::move(own_past)),
-        index(v, std::move(past.runs), past.lost, IndexLimits::within(o.memory_bytes)),
+        index(v, std::move(past.runs), past.lost, pipeline.index),
         packer(v, std::move(secret), id, index, pipeline.packer, stats), jobs(pipeline.waiting_bytes), packs(1), journal(std::move(j)),
         records(v.store()), rate(o.rate_limit, o.cancel, failed) {
     if (pipeline.sequencer_helps) sequencers_hand.emplace(v.id(), pipeline.packer);
@@ -136,15 +139,13 @@ struct WriterState {
     }
     const std::size_t cost = job.cost();
     bool taken = false;
-    if (sequencers_hand) {
-      while (!(taken = jobs.try_push(job, cost)) && !failed) {
+    if (sequencers_hand)
+      while (!(taken = jobs.try_push(job, cost))) {
         std::optional<Job> other = jobs.try_pop();
-        CHECK(other || !jobs.is_closed() || failed);   // nobody else pushes, so an empty queue has room, unless the session has ended
-        if (other) run(*sequencers_hand, std::move(*other));
+        if (!other) break;   // empty by now, or closed
+        run(*sequencers_hand, std::move(*other));
       }
-    } else {
-      taken = jobs.push(std::move(job), cost);
-    }
+    if (!taken) taken = jobs.push(std::move(job), cost);   // waits for no room: nobody else pushes
     if (!taken) finished_one();
     return taken;
   }
@@ -334,8 +335,7 @@ Result<std::unique_ptr<Writer>> Writer::begin(const Vault& vault, std::string_vi
   const format::SessionId session = claimed.session;
   std::ranges::move(claimed.notices, std::back_inserter(past.notices));
 
-  Pipeline pipeline = plan_pipeline(options, IndexLimits::within(options.memory_bytes));
-  pipeline.packer.first = !past.previous;
+  const Pipeline pipeline = plan_pipeline(options, !past.previous);
   const crypto::Key ephemeral = random_key(vault.entropy());
   SessionSecret secret = TRY(SessionSecret::for_writer(vault.id(), keys.newest_epoch(), ephemeral));
   Journal journal = TRY(Journal::create(vault.state_directory(), keys.member, session));

@@ -47,11 +47,6 @@ class BoundedQueue {
     return take();
   }
 
-  bool is_closed() {
-    MutexLock lock(mutex_);
-    return closed_;
-  }
-
   // No more items will come; consumers drain what is there.
   void close() {
     MutexLock lock(mutex_);
