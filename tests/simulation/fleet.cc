@@ -201,7 +201,7 @@ class Run {
       const auto report = [&]() -> Result<maintenance::CheckReport> {
         const auto vault = TRY(open());
         maintenance::CheckProgress progress;
-        return maintenance::check_vault(*vault, {.read_data_percent = 100, .workers = 1}, progress, run_.cancel_);
+        return maintenance::check_vault(*vault, {.read_data_percent = 100, .workers = 1, .memory_bytes = 32u << 20}, progress, run_.cancel_);
       }();
       if (!report) return judge("a check", report.error());
       MutexLock lock(run_.mutex_);
@@ -393,7 +393,7 @@ class Run {
     const auto looked = [&]() -> Result<> {
       const auto vault = TRY(vault::Vault::open(objects_, keys::bundle_from_root(fleet_.vault_.root, fleet_.vault_.id, keys::kFirstEpoch), "", clock, entropy));
       maintenance::CheckProgress progress;
-      const auto report = TRY(maintenance::check_vault(*vault, {.read_data_percent = 100, .workers = 1}, progress, cancel_));
+      const auto report = TRY(maintenance::check_vault(*vault, {.read_data_percent = 100, .workers = 1, .memory_bytes = 32u << 20}, progress, cancel_));
       {
         MutexLock lock(mutex_);
         no_damage(report, when);
