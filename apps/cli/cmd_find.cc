@@ -62,25 +62,21 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
   auto opened = open_vault(common);
   if (!opened) return report_opening(common, opened.error());
   vault::SnapshotList list;
+  std::optional<Chosen> chosen;
   std::uint64_t found = 0;
   const auto work = [&]() -> Result<> {
-    if (!opened->vault->keys().can_read()) {
+    std::vector<Place> places;
+    if (!options.snapshot.empty()) {
+      chosen = TRY(choose_readable(*opened->vault, options.snapshot, options.filter));
+      places.push_back({&chosen->snapshot, chosen->ref.has_path ? chosen->ref.path : "/"});
+    } else if (!opened->vault->keys().can_read()) {
       return fail(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it cannot look into backups",
                                                   keys::role_name(opened->vault->keys().role)));
-    }
-    list = TRY(opened->vault->snapshots());
-    std::vector<Place> places;
-    if (options.snapshot.empty()) {
+    } else {
+      list = TRY(opened->vault->snapshots());
       for (const auto* snapshot : TRY(tasks::filter_snapshots(list, options.filter))) {
         if (snapshot->body) places.push_back({snapshot, "/"});
       }
-    } else {
-      const auto ref = TRY(tasks::parse_snapshot_ref(options.snapshot));
-      const auto* snapshot = TRY(tasks::find_snapshot(list, ref, options.filter));
-      if (!snapshot->body)
-        return fail(ErrorKind::kDenied,
-                    fmt::format("snapshot {} cannot be read with the key at hand", snapshot->short_id()));
-      places.push_back({snapshot, ref.has_path ? ref.path : "/"});
     }
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
     for (const auto& place : places) {
@@ -90,8 +86,9 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
   };
   if (auto done = work(); !done) return report(common, done.error(), choosing_hint(done.error()));
   warn_of_bad(common, list);
+  if (chosen) print_warnings(common, chosen->remarks, chosen->remarks.size());
   if (found == 0) return report(common, Error(ErrorKind::kNotFound, "nothing matches"));
-  return list.bad.empty() ? kDone : kWarnings;
+  return list.bad.empty() && (!chosen || chosen->remarks.empty()) ? kDone : kWarnings;
 }
 }  // namespace
 

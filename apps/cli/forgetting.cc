@@ -40,7 +40,7 @@ int forget_all(const Common& common, const vault::Vault& vault, const std::vecto
   std::optional<Error> failed;   // one that cannot be forgotten keeps no other
   for (const auto* snapshot : chosen) {
     if (auto done = vault.forget(*snapshot); !done) {
-      if (failed) note(fmt::format("coppice: {}\n", failed->message()));
+      if (failed) report(common, *failed);
       failed = done.error().within("forgetting " + snapshot->short_id());
       if (done.error().kind() == ErrorKind::kDenied || done.error().kind() == ErrorKind::kExhausted) break;
       continue;

@@ -9,6 +9,11 @@ status 1 "$coppice" init --recovery-file "$work/sheet2"
 says "there is a vault at .* already"
 status 1 "$coppice" init --passphrase-file "$work/passphrase"   # in a pipe, where no sheet would be shown
 says "there is a vault at .* already"
+echo mine > "$work/taken"
+status 1 "$coppice" init --vault "$work/another" --recovery-file "$work/taken"
+says "taken is there already; it is not overwritten"
+says "name another file, or move that one away"
+[ "$(cat "$work/taken")" = mine ] && [ ! -e "$work/another" ] || die "an init that was refused changed something"
 status 1 "$coppice" init --vault "$work/missing/above" --recovery-file "$work/sheet2"
 says "make the directory above it first"
 status 2 "$coppice" backup

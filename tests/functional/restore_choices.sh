@@ -93,6 +93,9 @@ for command in cat tar ls; do
   status 3 "$coppice" "$command" "latest:$work/three/a/file"
   says "the newest whole snapshot is taken"
 done
+status 3 "$coppice" find file --snapshot "latest:$work/three/a"
+says "the newest whole snapshot is taken"
+status 0 "$coppice" find file --snapshot "$partial:$work/three/a"
 status 0 "$coppice" cat "$partial:$work/three/a/file"
 says "^new$"
 status 3 "$coppice" restore "$partial:$work/three/a" --to "$work/three-newer"
