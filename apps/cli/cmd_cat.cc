@@ -32,7 +32,7 @@ int run_cat(const Common& common, const CatOptions& options, const CLI::App* com
                   fmt::format("{} is a {}, not a file", render_printable(ref->path), type_name(found.entry.type)));
     }
     const CancelToken cancel;  // a signal ends the process: nothing here needs putting in order
-    return restore::write_content(*reader, found, STDOUT_FILENO, cancel);
+    return restore::write_content(*reader, found, STDOUT_FILENO, cancel, common.memory().stream);
   };
   if (auto done = work(); !done) return report(common, done.error().within(chosen->snapshot.short_id()));
   if (found.entry.marks & format::kMarkChangedWhileRead)

@@ -58,7 +58,7 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
       return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,
                                    sub_path.empty()};
     });
-    auto report = TRY(restore::write_tar(*reader, body, sub_path, file.get(), progress, cancel));
+    auto report = TRY(restore::write_tar(*reader, body, sub_path, file.get(), progress, cancel, common.memory().stream));
     if (!to_stdout) TRY(within(finish_archive(std::move(file)), options.output));
     return report;
   };

@@ -10,7 +10,14 @@
 
 namespace coppice::restore {
 
-unsigned stream_threads() { return std::clamp(std::thread::hardware_concurrency(), 1u, 8u); }
+StreamLimits StreamLimits::within(std::uint64_t memory_bytes) {
+  constexpr std::uint64_t kThreadBytes = 2 * format::kBlockPlainBytesMax;   // a block sealed, and unsealed
+  constexpr std::uint64_t kThreadsMax = 8, kBlocksMax = 16;
+  const std::uint64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const std::uint64_t threads = std::clamp<std::uint64_t>(memory_bytes / 2 / kThreadBytes, 1, std::min(cores, kThreadsMax));
+  const std::uint64_t left = memory_bytes - std::min(memory_bytes, threads * kThreadBytes);
+  return {.threads = static_cast<unsigned>(threads), .blocks = std::clamp<std::uint64_t>(left / format::kBlockPlainBytesMax, 2, kBlocksMax)};
+}
 
 Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, StreamQueue& queue,
                         const format::Entry& entry, const std::vector<format::ChunkRef>& chunks) {
@@ -27,13 +34,14 @@ Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, Stre
       });
 }
 
-Result<> write_content(vault::ChunkReader& reader, const vault::FoundEntry& file, int fd, const CancelToken& cancel) {
+Result<> write_content(vault::ChunkReader& reader, const vault::FoundEntry& file, int fd, const CancelToken& cancel, std::uint64_t memory_bytes) {
   if (file.entry.type != format::EntryType::kFile)
     return fail(ErrorKind::kInvalid, file.entry.name + " is not a regular file");
   if (file.entry.marks & format::kMarkUnreadable)
     return fail(ErrorKind::kNotFound,
                 file.entry.name + " could not be read when it was backed up: it has no content here");
-  Prefetcher prefetcher(reader, stream_threads(), kStreamBlocksMax);
+  const StreamLimits limits = StreamLimits::within(memory_bytes);
+  Prefetcher prefetcher(reader, limits.threads, limits.blocks);
   StreamQueue queue(kStreamQueueItems);
   Result<> planned;
   std::thread producer([&] {

@@ -51,7 +51,12 @@ Result<> stream_content(vault::ChunkReader& reader, Prefetcher& prefetcher, Stre
                         const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
 
 inline constexpr std::size_t kStreamQueueItems = 1024;
-inline constexpr std::size_t kStreamBlocksMax = 16;  // about 50 MB at the worst
-unsigned stream_threads();
+
+// What a stream with `memory_bytes` sets up: threads that read and open blocks, and blocks on the way or waiting to be written.
+struct StreamLimits {
+  static StreamLimits within(std::uint64_t memory_bytes);
+  unsigned threads;
+  std::size_t blocks;
+};
 
 }  // namespace coppice::restore

@@ -13,7 +13,7 @@
 namespace coppice::restore {
 
 Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::SnapshotBody& body, std::string_view sub_path,
-                                int fd, RestoreProgress& progress, const CancelToken& cancel) {
+                                int fd, RestoreProgress& progress, const CancelToken& cancel, std::uint64_t memory_bytes) {
   while (sub_path.ends_with('/')) sub_path.remove_suffix(1);
   std::optional<vault::FoundEntry> found;
   if (!sub_path.empty()) {
@@ -30,7 +30,8 @@ Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::Snapsh
   Collector collector(progress, cancel);
   TarWriter writer(fd, std::move(prefix), collector);
   TRY(writer.open());
-  Prefetcher prefetcher(reader, stream_threads(), kStreamBlocksMax);
+  const StreamLimits limits = StreamLimits::within(memory_bytes);
+  Prefetcher prefetcher(reader, limits.threads, limits.blocks);
   StreamQueue queue(kStreamQueueItems);
   Result<> planned;
   std::thread producer([&] {

@@ -36,6 +36,7 @@ MemoryShares share_memory(std::uint64_t ceiling_bytes) {
   constexpr std::uint64_t kBesideWriter = 64ull << 20;
   shares.writer = std::max(ceiling_bytes, kMemoryBytesMin) - kBesideWriter;
   shares.reader_cache = ceiling_bytes / 4;
+  shares.stream = ceiling_bytes / 8 * 3;
   shares.restore_cache = ceiling_bytes / 8;
   shares.restore_plan = ceiling_bytes / 2;
   return shares;

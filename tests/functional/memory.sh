@@ -98,6 +98,7 @@ every_command 256 large $((40 * big)) 0001 1G
 for processors in 3 8; do
   LD_PRELOAD=$work/processors.so PROCESSORS=$processors every_command 256 large $((40 * big)) 0001 1G
 done
+LD_PRELOAD=$work/processors.so PROCESSORS=8 every_command 128 large $((40 * big)) 0001 1G
 every_command 128 files $((20000 * big)) large 1G
 every_command 128 directories $((60000 * big)) '!' 1G
 every_command 128 names $((60000 * big)) first-name-of-the-file-000042 300K

@@ -67,10 +67,12 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
                                        const RestoreOptions& options, RestoreProgress& progress,
                                        const CancelToken& cancel);
 
+// Of blocks read ahead of a stream, beside the reader's cache.
+inline constexpr std::uint64_t kStreamBytesDefault = 96u << 20;
 // The snapshot (or a part) as a tar stream (pax, libarchive) on `fd`.
 Result<RestoreReport> write_tar(vault::ChunkReader& reader, const format::SnapshotBody& body, std::string_view sub_path,
-                                int fd, RestoreProgress& progress, const CancelToken& cancel);
+                                int fd, RestoreProgress& progress, const CancelToken& cancel, std::uint64_t memory_bytes = kStreamBytesDefault);
 // One file's content on `fd`.
-Result<> write_content(vault::ChunkReader& reader, const vault::FoundEntry& file, int fd, const CancelToken& cancel);
+Result<> write_content(vault::ChunkReader& reader, const vault::FoundEntry& file, int fd, const CancelToken& cancel, std::uint64_t memory_bytes = kStreamBytesDefault);
 
 }  // namespace coppice::restore

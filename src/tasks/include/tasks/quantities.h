@@ -20,7 +20,8 @@ std::string render_remaining(double seconds);  // "0:12", "1:04:00": for a clock
 // buffers in flight and the allocator.
 struct MemoryShares {
   std::uint64_t writer = 0;         // vault::WriterOptions::memory_bytes
-  std::uint64_t reader_cache = 0;   // opened blocks kept by commands that read trees only
+  std::uint64_t reader_cache = 0;   // opened blocks kept by commands that read trees only, or write a stream
+  std::uint64_t stream = 0;         // beside it: restore::write_tar, write_content
   std::uint64_t restore_cache = 0;  // the same beside a restore plan
   std::uint64_t restore_plan = 0;   // restore::RestoreOptions::memory_bytes
 };
