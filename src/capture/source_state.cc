@@ -72,12 +72,16 @@ Result<> SourceState::open_key_and_old(const vault::Vault& vault, std::string_vi
 }
 
 Result<> SourceState::begin_new() {
-  std::array<std::byte, kTagHexBytes / 2> tag;
-  entropy_->fill(tag);
-  new_body_ = std::string(std::string_view(head_path_).substr(head_path_.rfind('/') + 1)) + "." + render_hex(tag);
-  StateWriter writer = TRY(StateWriter::create(platform::join_path(directory_, new_body_), *local_key_, *entropy_));
-  writer_ = std::make_unique<StateWriter>(std::move(writer));
-  return {};
+  constexpr int kAttemptsMax = 8;
+  for (int attempt = 1;; ++attempt) {
+    std::array<std::byte, kTagHexBytes / 2> tag;
+    entropy_->fill(tag);
+    new_body_ = std::string(std::string_view(head_path_).substr(head_path_.rfind('/') + 1)) + "." + render_hex(tag);
+    Result<StateWriter> writer = StateWriter::create(platform::join_path(directory_, new_body_), *local_key_, *entropy_);
+    if (!writer && writer.error().kind() == ErrorKind::kConflict && attempt < kAttemptsMax) continue;   // a sweep came in between
+    writer_ = std::make_unique<StateWriter>(TRY(std::move(writer)));
+    return {};
+  }
 }
 
 void SourceState::drop_new() {

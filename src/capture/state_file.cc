@@ -46,7 +46,7 @@ Result<StateWriter> StateWriter::create(const std::string& path, const crypto::K
   struct stat st;
   const bool locked = ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0;   // else a sweeper holds it, who may be stopped
   if ((!locked && errno != EWOULDBLOCK) || ::fstat(fd.get(), &st) != 0) return fail_errno(errno, path);
-  if (!locked || st.st_nlink == 0) return fail(ErrorKind::kConflict, path + ": swept away before it was locked");
+  if (!locked || st.st_nlink == 0) return fail(ErrorKind::kConflict, path + ": a sweep came before it was locked");
   Bytes preamble(kPreambleBytes, std::byte{0});
   std::memcpy(preamble.data(), kBodyMagic.data(), kBodyMagic.size());
   entropy.fill(MutableByteSpan(preamble).subspan(8, kSaltBytes));

@@ -163,7 +163,7 @@ Result<Fd> lock_directory(const std::string& path, std::chrono::milliseconds pat
   constexpr std::chrono::milliseconds kStep(20);
   for (auto waited = std::chrono::milliseconds(0);; waited += kStep) {
     if (flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return directory;
-    if (errno != EWOULDBLOCK) return fail_errno(errno, "locking " + path);
+    if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno(errno, "locking " + path);
     if (waited >= patience) return fail(ErrorKind::kUnavailable, path + " is locked by another program, which may have been stopped");
     std::this_thread::sleep_for(kStep);
   }

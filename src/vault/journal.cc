@@ -74,8 +74,9 @@ bool lock_if_named(int fd) {
 Result<Journal> Journal::create(const std::string& directory, const format::MemberId& writer, format::SessionId session) {
   if (directory.empty()) return Journal("", platform::Fd());
   const std::string path = platform::join_path(directory, fmt::format("{}{}.{}", file_prefix(writer), session.generation, session.slot));
-  const std::string temporary = platform::join_path(directory, fmt::format("{}{}.{}", kTemporaryPrefix, session.generation, session.slot));
   for (int attempt = 0; attempt < kCreateAttemptsMax; ++attempt) {
+    // Another name each time: whoever looks for orphans may hold this one, and be stopped.
+    const std::string temporary = platform::join_path(directory, fmt::format("{}{}.{}.{}", kTemporaryPrefix, session.generation, session.slot, attempt));
     platform::Fd fd = TRY(within(platform::open_at(AT_FDCWD, temporary.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0600), temporary));
     if (!lock_if_named(fd.get())) continue;   // swept before the lock was ours
     if (::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -85,7 +86,7 @@ Result<Journal> Journal::create(const std::string& directory, const format::Memb
     }
     return Journal(path, std::move(fd));
   }
-  return fail(ErrorKind::kUnavailable, temporary + ": it vanishes as soon as it is made");
+  return fail(ErrorKind::kUnavailable, path + ": what shall become it is swept away as soon as it is made");
 }
 
 Result<> Journal::append(const JournalRecord& record) {

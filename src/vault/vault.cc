@@ -1,6 +1,7 @@
 #include "vault/vault.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,7 @@ constexpr unsigned kFetchThreads = 8;
 // The newest roster seen is that of the highest roster-seen.<version> in the state directory, a text: header line, version, hash. Whoever can
 // change it could as well change this program. Programs that saw different ones write different files, so none of them waits for another,
 // which may be stopped.
+constexpr int kSeenAttemptsMax = 8;
 constexpr std::string_view kSeenPrefix = "roster-seen.", kSeenHeader = "coppice roster-seen 1";
 
 struct SeenRoster {
@@ -58,13 +60,15 @@ Result<std::vector<std::uint32_t>> seen_versions(const std::string& directory) {
   return versions;
 }
 
+// A listing may miss a name that comes while another goes, and name one that is gone by now: then whoever removed it has written a higher one.
 Result<std::optional<SeenRoster>> read_seen(const std::string& directory) {
-  for (;;) {
+  for (int attempt = 0; attempt < kSeenAttemptsMax; ++attempt) {
     const std::vector<std::uint32_t> versions = TRY(seen_versions(directory));
+    if (versions.empty() && attempt == 0) continue;
     if (versions.empty()) return std::nullopt;
     SeenRoster seen{.path = platform::join_path(directory, seen_name(versions.back())), .mark = {.version = versions.back(), .digest = {}}};
     const Result<Bytes> bytes = platform::read_file(seen.path, 4096);
-    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) continue;   // whoever removed it has written a higher one
+    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) continue;
     if (!bytes) return std::unexpected(bytes.error());
     const std::string begin = fmt::format("{}\n{} ", kSeenHeader, seen.mark.version);
     const std::string_view text = as_text(*bytes);
@@ -75,11 +79,14 @@ Result<std::optional<SeenRoster>> read_seen(const std::string& directory) {
     std::ranges::copy(*digest, seen.mark.digest.begin());
     return seen;
   }
+  return fail(ErrorKind::kUnavailable, fmt::format("{}/{}* is listed and cannot be opened", directory, kSeenPrefix));
 }
 
+// Of two rosters of one version, the first that was seen stays.
 Result<> write_seen(const std::string& directory, const keys::RosterMark& mark) {
-  TRY(platform::write_file_durably(platform::join_path(directory, seen_name(mark.version)),
-                                   as_bytes(fmt::format("{}\n{} {}\n", kSeenHeader, mark.version, render_hex(mark.digest)))));
+  const std::string path = platform::join_path(directory, seen_name(mark.version));
+  if (struct stat status {}; ::lstat(path.c_str(), &status) != 0)
+    TRY(platform::write_file_durably(path, as_bytes(fmt::format("{}\n{} {}\n", kSeenHeader, mark.version, render_hex(mark.digest)))));
   for (const std::uint32_t version : TRY(seen_versions(directory)))
     if (version < mark.version) ::unlink(platform::join_path(directory, seen_name(version)).c_str());
   return {};
@@ -234,7 +241,8 @@ Result<> Vault::load_roster() {
                             format::roster_object(version), roster_.version));
   const keys::RosterMark found = keys::mark_of(roster_, *envelope);
   if (seen) TRY(keys::check_not_older(found, seen->mark));
-  if (!state_directory_.empty() && (!seen || seen->mark != found))
+  // What could not be read is not written over.
+  if (!state_directory_.empty() && state_status_ && (!seen || seen->mark != found))
     if (const Result<> written = within(write_seen(state_directory_, found), "remembering the vault's roster"); !written)
       go_on_without_state(written.error());
   return {};

@@ -145,7 +145,7 @@ struct WriterState {
         if (!other) break;   // empty by now, or closed
         run(*sequencers_hand, std::move(*other));
       }
-    if (!taken) taken = jobs.push(std::move(job), cost);   // waits for no room: nobody else pushes
+    if (!taken) taken = jobs.push(std::move(job), cost);   // after the loop there is room: nobody else pushes
     if (!taken) finished_one();
     return taken;
   }

@@ -1,8 +1,10 @@
 // Goal: what a dead session had acknowledged is adopted whole, once, by one session, whenever the others died.
 #include "journal.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <filesystem>
 #include <fstream>
@@ -116,6 +118,14 @@ TEST(Journal, WhatASessionLeftThatDiedBeforeItsFirstRecordIsSwept) {
   std::ofstream(directory / "new-journal-0.9") << "";
   EXPECT_TRUE(orphans(directory).empty());
   EXPECT_TRUE(fs::is_empty(directory.path()));
+}
+
+// Whoever looks for orphans may be stopped with the lock of what shall become a journal.
+TEST(Journal, IsMadeWhileSomebodyHoldsItsTemporary) {
+  TempDirectory directory;
+  const platform::Fd held(::open((directory / "new-journal-0.9.0").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_OK(Journal::create(directory.path(), kWriter, {0, 9}));
 }
 
 // ---- adoption, by sessions that die at different moments ----

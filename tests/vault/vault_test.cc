@@ -126,14 +126,17 @@ TEST(Vault, TheNewestRosterSeenIsKeptWhateverOthersOfThisMachineDoOrLeave) {
   }
   EXPECT_FALSE(std::filesystem::exists(directory + "/roster-seen.0"));
   std::filesystem::copy(state / "old", directory + "/roster-seen.0");
-  ASSERT_OK(v.open(Role::kReader, state.path()));
   const Bytes newest = v.bytes_of("roster/1");
   ASSERT_OK(v.store.remove("roster/1"));
   EXPECT_FAILS(v.open(Role::kReader, state.path()), kUnauthentic);
   v.replace("roster/1", newest);
+  ASSERT_OK(v.open(Role::kReader, state.path()));
 
   // What is no such record opens nothing.
-  for (const char* text : {"", "coppice roster-seen 1\n2 \n", "coppice roster-seen 1\n1 00\n", "coppice roster-seen 2\n2 00\n"}) {
+  const std::string digest(64, '0');
+  for (const std::string& text : {std::string(), "coppice roster-seen 1\n2 \n" + digest, "coppice roster-seen 1\n2 00\n" + digest,
+                                  "coppice roster-seen 1\n1 " + digest + "\n", "coppice roster-seen 2\n2 " + digest + "\n",
+                                  "coppice roster-seen 1\n2 " + digest}) {
     std::ofstream(directory + "/roster-seen.2") << text;
     const auto refused = v.open(Role::kReader, state.path());
     EXPECT_FAILS(refused, kCorrupt);
@@ -141,6 +144,18 @@ TEST(Vault, TheNewestRosterSeenIsKeptWhateverOthersOfThisMachineDoOrLeave) {
   }
   std::filesystem::rename(directory + "/roster-seen.2", directory + "/roster-seen.02");   // another's
   EXPECT_OK(v.open(Role::kReader, state.path()));
+
+  // One that cannot be read is told, and neither waited for nor written over.
+  std::filesystem::remove(directory + "/roster-seen.1");
+  std::filesystem::create_directory(directory + "/roster-seen.1");
+  for (const char* unreadable : {"a directory", "a dangling link"}) {
+    const auto opened = v.open(Role::kReader, state.path());
+    ASSERT_OK(opened);
+    EXPECT_EQ((*opened)->notices().size(), 1u) << unreadable;
+    EXPECT_FALSE(std::filesystem::is_regular_file(directory + "/roster-seen.1"));
+    std::filesystem::remove(directory + "/roster-seen.1");
+    std::filesystem::create_symlink("nowhere", directory + "/roster-seen.1");
+  }
 }
 
 TEST(Vault, ARosterUnderAnothersNumberIsRefused) {
