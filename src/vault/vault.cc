@@ -266,6 +266,21 @@ Result<> Vault::may_write() const {
   return {};
 }
 
+Result<> Vault::still_counts(SessionId session, ByteSpan commit) const {
+  std::optional<Bytes> newest;
+  for (std::uint32_t version = roster_.version; version < UINT32_MAX; ++version) {
+    Result<Bytes> next = store_.get(format::roster_object(version + 1), format::kControlObjectBytesMax);
+    if (!next) break;
+    newest = std::move(*next);
+  }
+  if (!newest) return {};
+  const Result<format::Roster> roster = keys::verify_roster(*newest, bundle_.anchor(), description_hash_);
+  if (!roster) return {};   // nobody's word; the next opening says so
+  if (const auto counted = keys::verify_envelope(format::kCommitMagic, commit, bundle_.anchor(), *roster, session); !counted)
+    return fail(ErrorKind::kDenied, fmt::format("this host's key was removed from the vault meanwhile, so the snapshot does not count: {}", counted.error().message()));
+  return {};
+}
+
 Result<Snapshot> Vault::verify_snapshot(SessionId session, ByteSpan object) const {
   const keys::Signed opened =
       TRY(keys::verify_envelope(format::kCommitMagic, object, bundle_.anchor(), roster_, session));

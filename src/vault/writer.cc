@@ -441,7 +441,9 @@ Result<Snapshot> Writer::commit(format::SnapshotBody body) {
 
   const Bytes object = keys::sign_envelope(format::kCommitMagic, s.vault.id(), format::encode_commit(commit), s.vault.keys());
   TRY(s.go_on());
+  TRY(s.vault.still_counts(s.session, object));   // a commit that counts nowhere would be told as damage for ever
   TRY(within(storage::put_or_confirm(s.vault.store(), format::snapshot_object(s.session), object), "committing the snapshot"));
+  TRY(s.vault.still_counts(s.session, object));
 
   remember_last_commit(s.vault, s.lineage, s.session, crypto::sha256(object));
   Bytes().swap(commit.sealed_body);

@@ -176,6 +176,42 @@ TEST(Vault, ARevokedKeyReadsButDoesNotWrite) {
   EXPECT_EQ((*opened)->snapshots()->snapshots.size(), 1u);
 }
 
+// A store that has a roster put just before the first commit.
+struct RosterBeforeCommit : storage::MemoryStore {
+  std::string name;
+  Bytes roster;
+  Result<> put(std::string_view object, ByteSpan bytes) override {
+    if (object.starts_with("snapshots/")) {
+      EXPECT_OK(storage::MemoryStore::put(name, roster));
+    }
+    return storage::MemoryStore::put(object, bytes);
+  }
+};
+
+TEST(Vault, ABackupWhoseKeyIsRemovedMeanwhileIsNoSuccess) {
+  for (const bool before : {true, false}) {
+    TestVault v;
+    RosterBeforeCommit store;
+    store.become(v.store);
+    const auto opened = Vault::open(store, v.bundle(Role::kReader), "", v.clock, v.entropy);
+    ASSERT_OK(opened);
+    auto writer = Writer::begin(**opened, "host /", {.workers = 1, .memory_bytes = 64u << 20});
+    ASSERT_OK(writer);
+    format::SnapshotBody body{.host = "host", .sources = {"/"}, .started = v.clock.now()};
+    body.root = v.put_directory(**writer, {{"a", "1"}}, 1000);
+    auto next = *keys::with_member_revoked((*opened)->roster(), current_mark(v, 0), v.ids[Role::kReader], {0, 1000}, {{.first = (*writer)->session(), .count = 1}});
+    store.name = format::roster_object(1);
+    store.roster = keys::sign_roster(next, v.vault.id, v.owner_seed());
+    if (before) {
+      ASSERT_OK(store.storage::MemoryStore::put(store.name, store.roster));
+    }
+    const auto committed = (*writer)->commit(body);
+    EXPECT_FAILS(committed, kDenied);
+    EXPECT_NE(committed.error().message().find("removed from the vault meanwhile"), std::string::npos);
+    EXPECT_EQ(store.size(format::snapshot_object((*writer)->session())).has_value(), !before);
+  }
+}
+
 TEST(Vault, ListsSnapshotsInOrderWithTheirBodies) {
   TestVault v;
   for (int i = 0; i < 12; ++i) v.back_up({{"a", std::to_string(i)}}, i % 2 ? Role::kReader : Role::kWriter);

@@ -76,6 +76,8 @@ class Vault {
   // has features that a writer must know and this program does not.
   bool revoked() const { return revoked_; }
   Result<> may_write() const;
+  // Whether a commit of ours counts by the newest roster that the store has. kDenied: our key was removed since this vault was opened.
+  Result<> still_counts(format::SessionId session, ByteSpan commit) const;
 
   // Every snapshot that is not forgotten; with `include_forgotten`, those too.
   Result<SnapshotList> snapshots(bool include_forgotten = false) const;
