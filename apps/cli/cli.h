@@ -148,7 +148,9 @@ struct Chosen {
   vault::Snapshot snapshot;
   std::vector<Warning> remarks;  // when a newer one was passed over: to be told, and the exit status is kWarnings
 };
-// For commands that read the snapshot's tree: kDenied in words when the key cannot.
+// kDenied in words when the key at hand reads no snapshot.
+Result<> check_can_read(const vault::Vault& vault);
+// For commands that read the snapshot's tree.
 Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text, const tasks::SnapshotFilter& filter);
 std::string choosing_hint(const Error& error);
 // What the snapshot lacks of what was asked for, the remarks included: for commands that give it back.

@@ -69,10 +69,8 @@ int run_find(const Common& common, const FindOptions& options, const CLI::App* c
     if (!options.snapshot.empty()) {
       chosen = TRY(choose_readable(*opened->vault, options.snapshot, options.filter));
       places.push_back({&chosen->snapshot, chosen->ref.has_path ? chosen->ref.path : "/"});
-    } else if (!opened->vault->keys().can_read()) {
-      return fail(ErrorKind::kDenied, fmt::format("the key at hand is a {}'s: it cannot look into backups",
-                                                  keys::role_name(opened->vault->keys().role)));
     } else {
+      TRY(check_can_read(*opened->vault));
       list = TRY(opened->vault->snapshots());
       for (const auto* snapshot : TRY(tasks::filter_snapshots(list, options.filter))) {
         if (snapshot->body) places.push_back({snapshot, "/"});

@@ -1,7 +1,6 @@
 // coppice init: a new vault, this host's key, and the recovery sheet.
 #include "cli.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "foundation/encoding.h"
@@ -45,9 +44,8 @@ int run_init(const Common& common, const InitOptions& options, const CLI::App* c
                                                          : "");
   };
   if (auto place = tasks::check_place_for_vault(*location); !place) return told_of_place(place.error());   // before anything is asked
-  if (struct stat status {}; !options.recovery_file.empty() && ::lstat(options.recovery_file.c_str(), &status) == 0)
-    return report(common, Error(ErrorKind::kConflict, options.recovery_file + " is there already; it is not overwritten"),
-                  "nothing was changed; name another file, or move that one away");
+  if (auto free = options.recovery_file.empty() ? Result<>{} : tasks::check_no_file_at(options.recovery_file); !free)
+    return report(common, free.error(), "nothing was changed; name another file, or move that one away");
   if (options.recovery_file.empty() && !stdout_is_terminal()) {
     return usage(command,
                  "the recovery sheet opens everything, so it is not written into a pipe or a redirected file; "

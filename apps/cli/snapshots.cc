@@ -12,14 +12,15 @@ void warn_of_bad(const Common& common, const vault::SnapshotList& list) {
   print_warnings(common, warnings, warnings.size());
 }
 
+Result<> check_can_read(const vault::Vault& vault) {
+  if (vault.keys().can_read()) return {};
+  return fail(ErrorKind::kDenied, vault.keys().can_write() ? "the key at hand is a writer's: it makes backups and cannot read any, its own included"
+                                                           : "the key at hand is a keeper's: it looks after the store and cannot read any backup");
+}
+
 Result<Chosen> choose_readable(const vault::Vault& vault, const std::string& text,
                                const tasks::SnapshotFilter& filter) {
-  if (!vault.keys().can_read()) {
-    return fail(ErrorKind::kDenied,
-                vault.keys().can_write()
-                    ? "the key at hand is a writer's: it makes backups and cannot read any, its own included"
-                    : "the key at hand is a keeper's: it looks after the store and cannot read any backup");
-  }
+  TRY(check_can_read(vault));
   Chosen chosen;
   chosen.ref = TRY(tasks::parse_snapshot_ref(text));
   const auto list = TRY(vault.snapshots());

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,8 +20,9 @@ namespace {
 constexpr std::uint32_t kRotationsCutShortMax = 64;
 constexpr int kTriesWhileSlotsArrive = 4;
 
+// Names that are taken, and slots that go away meanwhile.
 std::unexpected<Error> told_as_race(Error error) {
-  if (error.kind() != ErrorKind::kConflict) return std::unexpected(std::move(error));
+  if (error.kind() != ErrorKind::kConflict && error.kind() != ErrorKind::kNotFound) return std::unexpected(std::move(error));
   return fail(ErrorKind::kConflict,
               "somebody else changed the vault's keys just now; look at 'coppice key list' and try again");
 }
@@ -159,18 +161,20 @@ std::string member_name_of(std::string_view host) {
   return name.empty() ? "host" : name;
 }
 
+Result<> check_no_file_at(const std::string& path) {
+  if (struct stat status {}; ::lstat(path.c_str(), &status) == 0)
+    return fail(ErrorKind::kConflict, fmt::format("{} is there already; it is not overwritten", path));
+  return {};
+}
+
 Result<> write_new_secret_file(const std::string& path, ByteSpan bytes) {
   const std::size_t slash = path.find_last_of('/');
   const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  auto opened = platform::open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  if (!opened) {
-    if (opened.error().kind() == ErrorKind::kConflict)
-      return fail(ErrorKind::kConflict, fmt::format("{} is there already; it is not overwritten", path));
-    return std::unexpected(std::move(opened).error());
-  }
+  TRY(check_no_file_at(path));
+  const auto file = TRY(platform::open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   const auto write = [&]() -> Result<> {
-    TRY(platform::write_full(opened->get(), bytes));
-    TRY(platform::sync_fd(opened->get()));
+    TRY(platform::write_full(file.get(), bytes));
+    TRY(platform::sync_fd(file.get()));
     const auto parent = TRY(platform::open_at(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY));
     return platform::sync_fd(parent.get());
   };
@@ -212,6 +216,7 @@ Result<format::Member> add_member(const vault::Vault& vault, NewMember request, 
   };
   if (auto published = publish(); !published) {
     if (!key_file.empty()) unlink(key_file.c_str());
+    if (published.error().kind() == ErrorKind::kConflict) (void)vault.store().remove(slot_object_name(id, 0));   // no roster will name it
     return std::unexpected(std::move(published).error());
   }
   return member;

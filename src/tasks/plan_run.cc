@@ -58,7 +58,7 @@ class Run {
   void log_output(const HookReport& hook);
   Result<> look_at_mounts();
   Result<> back_up_into(OpenedVault& opened, capture::BackupProgress& progress);
-  void apply_keep_rules(const vault::Vault& vault);
+  void apply_keep_rules(const OpenedVault& opened);
   RunResult result_so_far() const;
   std::string compose_message() const;
   RunRecord record() const;
@@ -234,14 +234,15 @@ Result<> Run::back_up_into(OpenedVault& opened, capture::BackupProgress& progres
   }
   log(render_backup(*report_.backup));
   if (const std::string left_out = render_left_out(*report_.backup); !left_out.empty()) log("left out: " + left_out);
-  apply_keep_rules(*opened.vault);
+  apply_keep_rules(opened);
   return {};
 }
 
-void Run::apply_keep_rules(const vault::Vault& vault) {
+void Run::apply_keep_rules(const OpenedVault& opened) {
   if (plan_.keep.empty()) return;
   const std::string& host = report_.backup->snapshot.body->host;
-  if (!vault.keys().can_read() || !keys::role_may_sign(vault.keys().role, format::kForgetMagic)) {
+  const keys::KeyBundle& ours = opened.vault->keys();
+  if (!ours.can_read() || !keys::role_may_sign(ours.role, format::kForgetMagic)) {
     report_.keep_left = true;
     notice(fmt::format("the keep rules were not applied: this host's key only adds. With a reader's key: coppice forget "
                        "--host {} --tag {} {}",
@@ -250,13 +251,15 @@ void Run::apply_keep_rules(const vault::Vault& vault) {
   }
   KeepReport kept;
   const auto applied = [&]() -> Result<> {
-    const auto list = TRY(vault.snapshots());
-    const KeepGroup ours = TRY(decide_plan_of(list, plan_, host, report_.backup->snapshot.signer, clock_.now()));
-    kept.considered = ours.snapshots.size();
-    for (const auto* snapshot : ours.to_forget()) {
+    // As the vault is now: while the backup ran, others may have made snapshots that only newer keys open.
+    const auto vault = TRY(open_with(*opened.store, opened.source, opened.places.state_directory, clock_, opened.vault->entropy()));
+    const auto list = TRY(vault->snapshots());
+    const KeepGroup group = TRY(decide_plan_of(list, plan_, host, report_.backup->snapshot.signer, clock_.now()));
+    kept.considered = group.snapshots.size();
+    for (const auto* snapshot : group.to_forget()) {
       if (snapshot->session == report_.backup->snapshot.session) continue;  // whatever a clock says
       if (cancel_.cancelled()) return fail(ErrorKind::kCancelled, "interrupted");
-      if (const Result<> done = within(vault.forget(*snapshot), "keep rules: " + snapshot->short_id()); !done) {
+      if (const Result<> done = within(vault->forget(*snapshot), "keep rules: " + snapshot->short_id()); !done) {
         if (done.error().kind() != ErrorKind::kConflict) return done;
         warn(done.error().message());   // one that cannot be forgotten keeps no other
         continue;

@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -36,6 +38,21 @@ bool is_locked(const std::string& directory) {
   const auto file = platform::open_at(AT_FDCWD, lock_path(directory).c_str(), O_RDONLY);
   struct flock lock = whole_file();
   return file && fcntl(file->get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+// The lock file names its holder, who has no record yet when it has just begun. A name that cannot be written is missed by messages only.
+void write_holder(int lock) {
+  const std::string text = fmt::format("{}\n", getpid());
+  if (ftruncate(lock, 0) != 0 || pwrite(lock, text.data(), text.size(), 0) < 0) return;
+}
+
+// Of a holder that has not written its name yet, an older one may be read, of a process that is gone.
+std::optional<pid_t> read_holder(int lock) {
+  char text[32];
+  const ssize_t size = pread(lock, text, sizeof text, 0);
+  pid_t pid = 0;
+  if (size <= 0 || std::from_chars(text, text + size, pid).ec != std::errc{} || pid <= 0) return std::nullopt;
+  return kill(pid, 0) == 0 || errno == EPERM ? std::optional(pid) : std::nullopt;
 }
 
 Json json_of(const RunRecord& run) {
@@ -138,14 +155,16 @@ Result<PlanLock> PlanLock::take(const std::string& state_directory, const std::s
   TRY(platform::make_directories(directory, 0700));
   auto file = TRY(platform::open_at(AT_FDCWD, lock_path(directory).c_str(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   struct flock lock = whole_file();
-  if (fcntl(file.get(), F_OFD_SETLK, &lock) == 0) return PlanLock(std::move(file));
-  if (errno != EAGAIN && errno != EACCES) return fail_errno(errno, lock_path(directory));
-  const auto state = read_record(directory);
-  if (state && state->last && state->last->result == RunResult::kRunning) {
-    return fail(ErrorKind::kConflict, fmt::format("plan {} is running already: process {}, since {}", plan,
-                                                  state->last->pid, zone.render(state->last->started)));
+  if (fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
+    write_holder(file.get());
+    return PlanLock(std::move(file));
   }
-  return fail(ErrorKind::kConflict, fmt::format("plan {} is running already: it has just begun", plan));
+  if (errno != EAGAIN && errno != EACCES) return fail_errno(errno, lock_path(directory));
+  const std::optional<pid_t> holder = read_holder(file.get());
+  const auto state = read_record(directory);
+  const bool recorded = state && state->last && state->last->result == RunResult::kRunning && state->last->pid == holder;
+  return fail(ErrorKind::kConflict, fmt::format("plan {} is running already: {}{}", plan, holder ? fmt::format("process {}, ", *holder) : "",
+                                                recorded ? "since " + zone.render(state->last->started) : "it has just begun"));
 }
 
 Result<PlanState> read_plan_state(const std::string& state_directory, const std::string& plan) {

@@ -45,11 +45,10 @@ bool file_exists(const std::string& path) {
 
 // The epoch that the newest roster names, unverified: it only says which slot to try first.
 std::uint32_t hinted_epoch(storage::ObjectStore& store) {
-  std::uint32_t version = vault::listed_roster(store);
-  auto bytes = store.get(format::roster_object(version), format::kControlObjectBytesMax);
+  const std::uint32_t listed = vault::listed_roster(store);
+  auto bytes = store.get(format::roster_object(listed), format::kControlObjectBytesMax);
   if (!bytes) return 0;
-  // The list may be stale: the next one is asked for.
-  while (auto next = store.get(format::roster_object(++version), format::kControlObjectBytesMax)) bytes = std::move(next);
+  if (auto newer = vault::newest_roster_after(store, listed); newer && *newer) bytes = std::move((*newer)->envelope);
   const auto envelope = format::decode_envelope(format::kRosterMagic, *bytes);
   if (!envelope) return 0;
   const auto roster = format::decode_roster(envelope->body);
@@ -387,16 +386,15 @@ Result<OpenedVault> open_vault(const AccessOptions& options, const Environment& 
                 fmt::format("{} has the fingerprint {}, not the one given: this is not the vault you mean",
                             opened.location, keys::render_fingerprint(claimed)));
   }
-  const BundleSource source = TRY(find_credential(*opened.store, options, environment, opened.places, claimed));
-  const auto checked = [&]() -> Result<keys::KeyBundle> {
+  opened.source = [source = TRY(find_credential(*opened.store, options, environment, opened.places, claimed)), owner = options.owner]() -> Result<keys::KeyBundle> {
     keys::KeyBundle bundle = TRY(source());
-    if (options.owner && bundle.role != format::Role::kOwner) {
+    if (owner && bundle.role != format::Role::kOwner) {
       return fail(ErrorKind::kDenied,
                   fmt::format("this needs the owner's key, and the one given is a {}'s", keys::role_name(bundle.role)));
     }
     return bundle;
   };
-  opened.vault = TRY(open_with(*opened.store, checked, opened.places.state_directory, platform::system_clock(),
+  opened.vault = TRY(open_with(*opened.store, opened.source, opened.places.state_directory, platform::system_clock(),
                                platform::system_entropy()));
   return opened;
 }

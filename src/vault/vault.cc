@@ -136,6 +136,18 @@ std::uint32_t listed_roster(storage::ObjectStore& store) {
   return highest;
 }
 
+Result<std::optional<StoredRoster>> newest_roster_after(storage::ObjectStore& store, std::uint32_t version) {
+  std::optional<StoredRoster> newest;
+  while (version < UINT32_MAX) {
+    ++version;
+    Result<Bytes> next = store.get(format::roster_object(version), format::kControlObjectBytesMax);
+    if (!next && next.error().kind() == ErrorKind::kNotFound) break;
+    if (!next) return std::unexpected(std::move(next).error().within(format::roster_object(version)));
+    newest = StoredRoster{version, *std::move(next)};
+  }
+  return newest;
+}
+
 Error missing_description(storage::ObjectStore& store) {
   if (store.size(format::roster_object(0)))
     return Error(ErrorKind::kCorrupt, fmt::format("{} is gone from the vault at {}, whose {} is there: put it back from a copy of the vault",
@@ -199,8 +211,7 @@ Result<> Vault::load_roster() {
       go_on_without_state(std::move(read).error().within("reading what this machine last saw of the vault"));
   }
 
-  // Start as high as we have reason to, then upwards until there is none: only a failed get says that a roster does not
-  // exist.
+  // Start as high as we have reason to, then upwards until there is none.
   std::uint32_t version = seen ? seen->mark.version : 0;
   Result<Bytes> envelope = store_.get(format::roster_object(version), format::kControlObjectBytesMax);
   if (!envelope && envelope.error().kind() == ErrorKind::kNotFound) {
@@ -226,12 +237,9 @@ Result<> Vault::load_roster() {
       version = listed;
     }
   }
-  while (version < UINT32_MAX) {
-    Result<Bytes> next = store_.get(format::roster_object(version + 1), format::kControlObjectBytesMax);
-    if (!next && next.error().kind() == ErrorKind::kNotFound) break;
-    if (!next) return std::unexpected(std::move(next).error().within(format::roster_object(version + 1)));
-    envelope = std::move(next);
-    ++version;
+  if (auto newer = TRY(newest_roster_after(store_, version))) {
+    envelope = std::move(newer->envelope);
+    version = newer->version;
   }
   roster_ =
       TRY(within(keys::verify_roster(*envelope, bundle_.anchor(), description_hash_), format::roster_object(version)));
@@ -267,14 +275,9 @@ Result<> Vault::may_write() const {
 }
 
 Result<> Vault::still_counts(SessionId session, ByteSpan commit) const {
-  std::optional<Bytes> newest;
-  for (std::uint32_t version = roster_.version; version < UINT32_MAX; ++version) {
-    Result<Bytes> next = store_.get(format::roster_object(version + 1), format::kControlObjectBytesMax);
-    if (!next) break;
-    newest = std::move(*next);
-  }
-  if (!newest) return {};
-  const Result<format::Roster> roster = keys::verify_roster(*newest, bundle_.anchor(), description_hash_);
+  const auto newest = newest_roster_after(store_, roster_.version);
+  if (!newest || !*newest) return {};
+  const Result<format::Roster> roster = keys::verify_roster((*newest)->envelope, bundle_.anchor(), description_hash_);
   if (!roster) return {};   // nobody's word; the next opening says so
   if (const auto counted = keys::verify_envelope(format::kCommitMagic, commit, bundle_.anchor(), *roster, session); !counted)
     return fail(ErrorKind::kDenied, fmt::format("this host's key was removed from the vault meanwhile, so the snapshot does not count: {}", counted.error().message()));
@@ -282,8 +285,10 @@ Result<> Vault::still_counts(SessionId session, ByteSpan commit) const {
 }
 
 Result<Snapshot> Vault::verify_snapshot(SessionId session, ByteSpan object) const {
-  const keys::Signed opened =
-      TRY(keys::verify_envelope(format::kCommitMagic, object, bundle_.anchor(), roster_, session));
+  auto verified = keys::verify_envelope(format::kCommitMagic, object, bundle_.anchor(), roster_, session);
+  if (!verified && verified.error().kind() == ErrorKind::kDenied)
+    return fail(ErrorKind::kDenied, verified.error().message() + ": it is no snapshot, and nothing is lost by moving it out of the vault");
+  const keys::Signed opened = TRY(std::move(verified));
   Snapshot snapshot;
   snapshot.session = session;
   snapshot.commit_hash = crypto::sha256(object);

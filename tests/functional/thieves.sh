@@ -113,7 +113,7 @@ void=$(comm -13 <(echo "$whole" | sort) <(ls "$work/vault/snapshots" | sort))
 [ "$(wc -w <<< "$void")" = 3 ] || die "the thief's snapshots did not get into the vault: $void"
 [ "$(snapshots)" = "$before" ] || die "a removed key made a snapshot"
 status 3 "$coppice" list
-says "had committed no session 0.$open_slot when its key was removed"
+says "had committed no session 0.$open_slot when its key was removed: it is no snapshot, and nothing is lost by moving it out of the vault"
 for name in $void; do rm "$work/vault/snapshots/$name"; done
 rm "$work/files/evil"
 id=$("$coppice" list --json | sed -n 's/.*"short_id":"\([0-9a-f]*\)".*/\1/p' | tail -n 1)

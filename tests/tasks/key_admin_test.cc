@@ -189,6 +189,19 @@ TEST_F(KeyAdmin, HoldersComeAndGo) {
   EXPECT_FALSE(remove_member(*owner->vault, "owner")) << "the last owner stays";
 }
 
+TEST_F(KeyAdmin, WhoeverLosesARaceLeavesNothingAndIsToldSo) {
+  init(request());
+  const auto first = open(as_owner()), second = open(as_owner());
+  ASSERT_TRUE(first && second);
+  ASSERT_OK(add_member(*first->vault, {.name = "a", .role = format::Role::kReader, .by = NewMember::ByKeyFile{directory_ / "a.key"}}, kCheap));
+  const std::size_t slots = count("vault/keys");
+  const auto lost = add_member(*second->vault, {.name = "b", .role = format::Role::kReader, .by = NewMember::ByKeyFile{directory_ / "b.key"}}, kCheap);
+  ASSERT_TRUE(testing::failed_as(lost, ErrorKind::kConflict));
+  EXPECT_NE(lost.error().message().find("somebody else changed the vault's keys just now"), std::string::npos) << lost.error().message();
+  EXPECT_EQ(count("vault/keys"), slots);
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "b.key"));
+}
+
 TEST_F(KeyAdmin, RotationReachesEveryLivingHolderAndNoOther) {
   init(request());
   auto owner = open(as_owner());

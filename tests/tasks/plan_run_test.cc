@@ -11,6 +11,7 @@
 #include <map>
 #include <regex>
 #include <thread>
+#include <utility>
 
 #include "foundation/encoding.h"
 #include "support/result.h"
@@ -227,6 +228,39 @@ TEST_F(PlanRun, KeepRulesForgetOnlyThisPlansSnapshots) {
   EXPECT_EQ(left[2].id(), report.backup->snapshot.id());
 }
 
+TEST_F(PlanRun, KeepRulesReadSnapshotsOfKeysThatAreNewerThanTheRun) {
+  make_vault();
+  run();
+  run();
+  plan_.keep.last = 1;
+  plan_.sources.push_back(directory_ / "missing");   // its warning comes while the backup runs
+  PlanRunRequest meanwhile = request();
+  bool rotated = false;
+  meanwhile.on_warning = [&](const capture::BackupWarning&) {
+    if (std::exchange(rotated, true)) return;
+    std::ofstream(directory_ / "passphrase") << "correct horse battery\n";
+    const auto owner = open_vault({.vault = directory_ / "vault", .passphrase_file = directory_ / "passphrase", .owner = true}, environment(), false);
+    ASSERT_OK(owner);
+    ASSERT_OK(rotate_epoch(*owner->vault));
+    policy::Plan other = plan_;
+    other.name = "other";
+    other.sources = {directory_ / "data"};
+    other.keep = {};
+    PlanRunRequest beside{.plan = other, .access = meanwhile.access};
+    beside.environment = environment();
+    beside.places = meanwhile.places;
+    beside.memory_bytes = kMemoryBytesMin;
+    ASSERT_OK(run_plan(beside, platform::system_clock(), cancel_));
+  };
+  const auto report = run_plan(meanwhile, platform::system_clock(), cancel_);
+  ASSERT_OK(report);
+  EXPECT_TRUE(rotated);
+  EXPECT_EQ(report->warnings_total, 1u) << report->message;
+  ASSERT_TRUE(report->keep);
+  EXPECT_EQ(report->keep->considered, 3u);
+  EXPECT_EQ(report->keep->forgotten.size(), 1u) << "the last whole one and the partial one stay";
+}
+
 TEST_F(PlanRun, AWritersKeyCannotForgetAndThatIsNoFailure) {
   make_vault(format::Role::kWriter);
   plan_.keep.last = 1;
@@ -246,7 +280,6 @@ TEST_F(PlanRun, NeverTwoAtOnceAndTheSecondSaysWhoRuns) {
   std::thread runner([&] { first = run(); });
   while (!fs::exists(directory_ / "started")) std::this_thread::sleep_for(10ms);
   EXPECT_EQ(recorded().last->result, RunResult::kRunning);
-  policy::Plan other = plan_;
   const auto second = run_plan(request(), platform::system_clock(), cancel_);
   runner.join();
   ASSERT_FALSE(second);
@@ -254,6 +287,14 @@ TEST_F(PlanRun, NeverTwoAtOnceAndTheSecondSaysWhoRuns) {
   EXPECT_THAT(second.error().message(), HasSubstr(fmt::format("plan data is running already: process {}, since 2", getpid())));
   EXPECT_EQ(first.result, RunResult::kGood) << first.message;
   EXPECT_EQ(recorded().last->result, RunResult::kGood);
+}
+
+TEST_F(PlanRun, WhoHasJustBegunIsNamedBeforeItHasARecord) {
+  const auto held = PlanLock::take(state(), "data", plan_.timezone);
+  ASSERT_OK(held);
+  const auto second = PlanLock::take(state(), "data", plan_.timezone);
+  ASSERT_TRUE(testing::failed_as(second, ErrorKind::kConflict));
+  EXPECT_EQ(second.error().message(), fmt::format("plan data is running already: process {}, it has just begun", getpid()));
 }
 
 TEST_F(PlanRun, AnInterruptionStopsABeforeHookAndRunsTheAfterHooks) {

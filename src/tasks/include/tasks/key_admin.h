@@ -75,6 +75,8 @@ Result<Rotation> rotate_epoch(const vault::Vault& vault);
 keys::Random random_of(platform::Entropy& entropy);
 // A name that the roster takes, from a host name: unprintable bytes become '-', at most 64 bytes.
 std::string member_name_of(std::string_view host);
+// kConflict when something of that name is there, before anything is asked or made.
+Result<> check_no_file_at(const std::string& path);
 // Creates a file that must not be there yet, 0600, durably. kConflict when it is.
 Result<> write_new_secret_file(const std::string& path, ByteSpan bytes);
 

@@ -29,19 +29,21 @@ struct AccessOptions {
   std::uint64_t memory_bytes = 256ull << 20;  // the ceiling: a passphrase whose slot costs more is refused, saying so
 };
 
-// What one run works with. The vault refers to the store: they move together and die in this order.
-struct OpenedVault {
-  Places places;
-  std::string location;  // absolute path
-  std::unique_ptr<storage::ObjectStore> store;
-  std::unique_ptr<vault::Vault> vault;
-};
-
 // The anchor that vault.json claims. The store says so: nothing rests on it until it was compared with a credential's.
 Result<keys::TrustAnchor> read_claimed_anchor(storage::ObjectStore& store);
 
 // What a credential opens, looked for anew at each call.
 using BundleSource = std::function<Result<keys::KeyBundle>()>;
+
+// What one run works with. The source and the vault refer to the store: they move together and die in this order.
+struct OpenedVault {
+  Places places;
+  std::string location;  // absolute path
+  std::unique_ptr<storage::ObjectStore> store;
+  BundleSource source;   // opened the vault, and opens it as it is later
+  std::unique_ptr<vault::Vault> vault;
+};
+
 // Of the first slot that the credential fits. `what` names the credential in errors, `context` stands before them.
 BundleSource source_by_slot(storage::ObjectStore& store, keys::Credential credential, const AccessOptions& options,
                             std::string what, std::string context);

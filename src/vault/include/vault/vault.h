@@ -124,4 +124,11 @@ class Vault {
 // The highest roster number that the store lists, zero when it lists none. A hint: it may be stale, or name what is not there.
 std::uint32_t listed_roster(storage::ObjectStore& store);
 
+// The newest of the rosters behind number `version`, unverified. Each is asked for by name: only a failed get says that there is none.
+struct StoredRoster {
+  std::uint32_t version = 0;
+  Bytes envelope;
+};
+Result<std::optional<StoredRoster>> newest_roster_after(storage::ObjectStore& store, std::uint32_t version);
+
 }  // namespace coppice::vault
