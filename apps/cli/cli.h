@@ -172,7 +172,11 @@ struct ConfiguredPlans {
   Result<std::string> vault(const Common& common) const;  // where that is
 };
 Result<ConfiguredPlans> read_plans(const Common& common);
-int run_plan_named(const Common& common, const std::string& name, bool accept_unmounted = false);  // 'plan run'; returns the exit status
+struct PlanRun {
+  int status = kFailed;
+  bool stopped = false;   // somebody asked this process to stop
+};
+PlanRun run_plan_named(const Common& common, const std::string& name, bool accept_unmounted = false);   // 'plan run'
 
 // ---- forgetting ----
 

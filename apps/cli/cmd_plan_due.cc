@@ -15,9 +15,18 @@ struct DueOptions {
 int run_plan_due(const Common& common, const DueOptions& options) {
   const auto plans = read_plans(common);
   if (!plans) return report(common, plans.error());
-  const auto chosen = plans->choose(options.names);
-  if (!chosen) return report(common, chosen.error());
   int worst = kDone;
+  // One that is gone from the configuration keeps none of the others from running.
+  std::vector<std::string> names;
+  for (const std::string& name : options.names) {
+    if (const auto plan = plans->find(name); plan)
+      names.push_back(name);
+    else
+      worst = report(common, plan.error(), "if it is not to run any more: coppice plan uninstall " + shown(name));
+  }
+  if (names.empty() && !options.names.empty()) return worst;
+  const auto chosen = plans->choose(names);
+  if (!chosen) return report(common, chosen.error());
   std::size_t due_count = 0;
   bool any_is_on = false;
   for (const policy::Plan* plan : *chosen) {
@@ -44,10 +53,9 @@ int run_plan_due(const Common& common, const DueOptions& options) {
         print(fmt::format("{} is due since {}\n", plan->name, plan->timezone.render(*since)));
       continue;
     }
-    const int status = run_plan_named(common, plan->name);
-    if (status == kFailed || (status == kWarnings && worst == kDone)) worst = status;
-    const auto after = tasks::read_plan_state(plans->places.state_directory, plan->name);
-    if (after && after->last && after->last->result == tasks::RunResult::kInterrupted) break;  // so are the others
+    const PlanRun run = run_plan_named(common, plan->name);
+    if (run.status == kFailed || (run.status == kWarnings && worst == kDone)) worst = run.status;
+    if (run.stopped) break;   // and so are the others
   }
   if (common.json && options.dry_run) emit({{"type", "summary"}, {"due", due_count}});
   if (due_count == 0 && !any_is_on && !common.json && !common.quiet) print("Nothing is due.\n");

@@ -106,13 +106,19 @@ Result<bool> remove_units(Work& work, const std::string& plan, const tasks::Sche
   return !files.empty();
 }
 
-// Cron's file with these plans, or without the file when there are none.
-Result<> write_cron(Work& work, const std::vector<std::string>& plans, const policy::UnitFacts& facts,
-                    const tasks::SchedulerPlaces& places) {
+// Takes these plans from cron's file, and the file when it has no others. True: there was something.
+Result<bool> remove_from_cron(Work& work, const std::vector<std::string>& plans, const tasks::SchedulerPlaces& places) {
+  const std::string text = TRY(tasks::cron_text(places));
+  std::vector<std::string> left = policy::plans_of_cron(text);
+  if (std::erase_if(left, [&](const std::string& name) { return std::ranges::find(plans, name) != plans.end(); }) == 0) return false;
   tasks::SchedulerFile file{.path = places.cron_file, .text = "", .link_to = ""};
-  if (plans.empty()) return work.remove(file);
-  file.text = policy::render_cron(plans, facts);
-  return work.put(file);
+  if (left.empty()) {
+    TRY(work.remove(file));
+  } else {
+    file.text = policy::cron_with_plans(text, left);
+    TRY(work.put(file));
+  }
+  return true;
 }
 
 Result<std::string> own_path() {
@@ -134,18 +140,21 @@ Result<> install(const Common& common, const InstallOptions& options, const Conf
   const auto places = TRY(options.places());
   Work work(common, options);
   if (options.systemd()) {
-    std::vector<std::string> in_cron = TRY(tasks::plans_in_cron(places));
     for (const policy::Plan* plan : chosen) {
       const auto facts = TRY(facts_of(common, plans, *plan));
       for (const auto& file : tasks::unit_files(*plan, facts, places)) TRY(work.put(file));
-      // One that cron had: two schedulers would run it twice.
-      if (std::erase(in_cron, plan->name) > 0) TRY(write_cron(work, in_cron, facts, places));
+      if (!options.dry_run && !options.elsewhere()) TRY(tasks::make_log_directory(facts));
+      TRY(remove_from_cron(work, {plan->name}, places));   // two schedulers would run it twice
     }
     if (work.changed()) TRY(work.systemctl({"daemon-reload"}));
     for (const policy::Plan* plan : chosen) TRY(work.systemctl({"restart", policy::unit_name(plan->name) + ".timer"}));
     return {};
   }
-  std::vector<std::string> names = TRY(tasks::plans_in_cron(places));
+  const std::string text = TRY(tasks::cron_text(places));
+  std::vector<std::string> names = policy::plans_of_cron(text);
+  if (!names.empty() && !policy::cron_is_of(text, plans.file))
+    return fail(ErrorKind::kConflict, fmt::format("{} runs plans of another configuration ({}): put all plans into one, or take those away first by "
+                                                  "'coppice plan uninstall'", shown(places.cron_file), fmt::join(names, ", ")));
   std::erase_if(names, [&](const std::string& name) { return !plans.configuration.find(name); });
   for (const policy::Plan* plan : chosen) {
     TRY(remove_units(work, plan->name, places));
@@ -153,7 +162,7 @@ Result<> install(const Common& common, const InstallOptions& options, const Conf
   }
   std::sort(names.begin(), names.end());
   const auto facts = TRY(facts_of(common, plans, *chosen.front()));
-  return write_cron(work, names, facts, places);
+  return work.put({.path = places.cron_file, .text = policy::render_cron(names, facts), .link_to = ""});
 }
 
 int run_plan_install(const Common& common, const InstallOptions& options) {
@@ -187,24 +196,13 @@ Result<bool> uninstall(const Common& common, const InstallOptions& options) {
   Work work(common, options);
   bool found = false;
   const std::vector<std::string> wanted = options.names.empty() ? std::vector<std::string>{""} : options.names;
-  std::vector<std::string> in_cron = TRY(tasks::plans_in_cron(places));
-  const std::size_t before = in_cron.size();
   for (const std::string& name : wanted) {
     const bool units = TRY(remove_units(work, name, places));
-    const std::size_t lines = name.empty() ? in_cron.size() : std::erase(in_cron, name);
-    if (name.empty()) in_cron.clear();
-    if (!name.empty() && !units && lines == 0)
+    const auto of_cron = name.empty() ? policy::plans_of_cron(TRY(tasks::cron_text(places))) : std::vector{name};
+    const bool lines = TRY(remove_from_cron(work, of_cron, places));
+    if (!name.empty() && !units && !lines)
       return fail(ErrorKind::kNotFound, fmt::format("plan {} is not installed", shown(name)));
-    found = found || units || lines > 0;
-  }
-  if (in_cron.empty() && before > 0) {
-    TRY(work.remove({.path = places.cron_file, .text = "", .link_to = ""}));
-  } else if (in_cron.size() != before) {
-    // The line of the others stays as it was.
-    const auto plans = TRY(read_plans(common));
-    const policy::Plan* other = plans.configuration.find(in_cron.front());
-    const auto facts = TRY(facts_of(common, plans, other ? *other : policy::Plan()));
-    TRY(write_cron(work, in_cron, facts, places));
+    found = found || units || lines;
   }
   if (work.changed()) TRY(work.systemctl({"daemon-reload"}));
   return found;

@@ -53,12 +53,12 @@ int tell_of(const Common& common, const tasks::PlanRunReport& run) {
 
 }  // namespace
 
-int run_plan_named(const Common& asked, const std::string& name, bool accept_unmounted) {
+PlanRun run_plan_named(const Common& asked, const std::string& name, bool accept_unmounted) {
   const auto plans = read_plans(asked);
-  if (!plans) return report(asked, plans.error());
+  if (!plans) return {report(asked, plans.error())};
   const Common common = plans->with_vault(asked);
   const auto plan = plans->find(name);
-  if (!plan) return report(common, plan.error());
+  if (!plan) return {report(common, plan.error())};
   tasks::PlanRunRequest request{.plan = **plan, .access = common.access, .places = plans->places, .is_root = is_root()};
   request.environment = tasks::process_environment();
   // Hooks are told where the vault is; when nothing says so, the run fails by that.
@@ -77,8 +77,7 @@ int run_plan_named(const Common& asked, const std::string& name, bool accept_unm
     const tasks::InterruptGuard interrupts(cancel, (*plan)->after.empty() ? kRunStops : kRunStopsAfterHooks);
     return tasks::run_plan(request, platform::system_clock(), cancel);
   }();
-  if (!run) return report(common, run.error());
-  return tell_of(common, *run);
+  return {.status = run ? tell_of(common, *run) : report(common, run.error()), .stopped = cancel.cancelled()};
 }
 
 void add_plan_run(Cli& cli, CLI::App& parent) {
@@ -93,7 +92,7 @@ void add_plan_run(Cli& cli, CLI::App& parent) {
                     "Back up what is there, though a source was a file system of its own at the last good run and is none now");
   add_common_options(cli, command, Access::kVault);
   command->callback([&cli, name, accept_unmounted] {
-    cli.action = [&cli, name, accept_unmounted] { return run_plan_named(cli.common, *name, *accept_unmounted); };
+    cli.action = [&cli, name, accept_unmounted] { return run_plan_named(cli.common, *name, *accept_unmounted).status; };
   });
 }
 

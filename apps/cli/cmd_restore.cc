@@ -1,9 +1,11 @@
 // coppice restore: a snapshot, or a part of it, back onto a file system.
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 
 #include "cli.h"
 #include "foundation/encoding.h"
+#include "policy/paths.h"
 #include "policy/patterns.h"
 #include "restore/restore.h"
 #include "tasks/backup_task.h"
@@ -148,6 +150,12 @@ class Outcomes {
   std::uint64_t count_ = 0;
 };
 
+std::string real_place(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(path, error);
+  return error ? path : real.string();
+}
+
 int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App* command) {
   if (flags.to.empty() && !flags.in_place) {
     return usage(command, "say where to: --to DIR puts the files below DIR, --in-place back where they were");
@@ -188,6 +196,8 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   const auto work = [&]() -> Result<restore::RestoreReport> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().restore_cache));
     options.target = flags.in_place ? "/" : TRY(tasks::absolute_path(flags.to));
+    if (policy::lies_in(real_place(options.target), real_place(opened->location)) && !flags.in_place)
+      return fail(ErrorKind::kInvalid, fmt::format("{} lies in the vault: name another directory with --to", shown(options.target)));
     goal = flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : options.target;
     const tasks::InterruptGuard interrupts(cancel, kRestoreStops);
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&progress] {
@@ -210,6 +220,9 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   if (done->chosen == 0 && !flags.includes.empty())
     return report(common, Error(ErrorKind::kNotFound, "--include: nothing in the snapshot matches"),
                   "'coppice find' shows what a pattern matches; one with a '/' in it begins at the root");
+  if (done->chosen == 0 && !flags.excludes.empty())
+    return report(common, Error(ErrorKind::kNotFound, "--exclude: everything that was asked for matches"),
+                  "a pattern matches a directory above it too; one with a '/' in it begins at the root");
   std::vector<Warning> warnings;
   for (const auto& warning : done->warnings) warnings.push_back({warning.path, warning.what});
   print_warnings(common, warnings, done->warnings_total);

@@ -55,7 +55,7 @@ void print_for_people(const std::vector<const policy::Plan*>& plans, const std::
     const policy::Plan& plan = *plans[i];
     const tasks::PlanStatus& status = statuses[i];
     rows.push_back({status.plan, status.state.last_good ? tasks::render_plan_time(plan, status.state.last_good->started) : "never",
-                    status.age ? tasks::render_age(*status.age) : "-", status.next ? tasks::render_plan_time(plan, *status.next) : "by hand",
+                    status.age ? tasks::render_age(*status.age) : "-", status.next ? tasks::render_plan_time(plan, *status.next) : plan.schedule ? "never again" : "by hand",
                     in_words(status.verdict)});
     const bool warned = status.state.last && status.state.last->warnings > 0;
     if (!tasks::is_good(status.verdict) || warned) remarks += fmt::format("{}: {}\n", status.plan, shown(status.message));
@@ -80,14 +80,9 @@ int run_status(const Common& common, const StatusOptions& options, const CLI::Ap
   }
   const auto configured = read_plans(common);
   if (!configured) return report(common, configured.error());
-  std::vector<const policy::Plan*> chosen;
-  for (const auto& name : options.plans) {
-    const auto plan = configured->find(name);
-    if (!plan) return report(common, plan.error());
-    chosen.push_back(*plan);
-  }
-  if (options.plans.empty())
-    for (const auto& plan : configured->configuration.plans) chosen.push_back(&plan);
+  const auto wanted = configured->choose(options.plans);
+  if (!wanted) return report(common, wanted.error());
+  const std::vector<const policy::Plan*>& chosen = *wanted;
   if (chosen.empty()) {
     return report(common, Error(ErrorKind::kNotFound, fmt::format("there is no plan in {}: nothing is backed up by itself", configured->file)),
                   "'coppice plan --help' tells more");

@@ -51,8 +51,9 @@ int run_tar(const Common& common, const TarOptions& options, const CLI::App* com
   }
   CancelToken cancel;
   const auto work = [&]() -> Result<restore::RestoreReport> {
-    if (!to_stdout) file = TRY(platform::open_at(AT_FDCWD, options.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().reader_cache));
+    if (!sub_path.empty()) TRY(vault::find_entry(*reader, body, sub_path));   // before an older archive is written over
+    if (!to_stdout) file = TRY(platform::open_at(AT_FDCWD, options.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
     const tasks::InterruptGuard interrupts(cancel, "\ncoppice: stopping; what was written is not a whole archive\n");
     const tasks::ProgressDisplay display(tasks::choose_progress_mode(common.json, common.quiet), [&] {
       return tasks::ProgressSample{progress.files, progress.bytes, progress.files_total, progress.bytes_total,

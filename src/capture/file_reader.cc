@@ -18,6 +18,7 @@
 
 #include "capture/metadata.h"
 #include "foundation/check.h"
+#include "vault/cutter.h"
 
 namespace coppice::capture {
 
@@ -71,11 +72,28 @@ int open_regular(int dir_fd, const char* name, std::uint32_t owner) {
   return ::openat(dir_fd, name, kFlags);
 }
 
+// A store through a mapping (mmap) changes the times when it makes the page dirty; those that follow change nothing until the page was
+// written to the disk. So pages of a file that changed lately are written now: what is stored after that shows. Not on tmpfs, which has no
+// disk; and not those of small files that are new, of which there may be very many, and each costs 25 us (docs/fidelity.md tells of both).
+void let_later_stores_show(int fd, const struct statx& scanned) {
+  constexpr std::int64_t kDirtySecondsMax = 300;   // the kernel writes pages after half a minute, when all is well
+  constexpr std::int64_t kNewSeconds = 60;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  const std::int64_t changed = std::max(scanned.stx_mtime.tv_sec, scanned.stx_ctime.tv_sec);
+  const bool is_new = (scanned.stx_mask & STATX_BTIME) != 0 && changed - scanned.stx_btime.tv_sec < kNewSeconds;
+  if (changed + kDirtySecondsMax < now.tv_sec || (is_new && scanned.stx_size < vault::kSmallFileBytesMax)) return;
+  (void)::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 // What was scanned, opened; whether it is still the same object the caller asks the descriptor.
 Result<platform::Fd> open_scanned(int dir_fd, const char* name, const struct statx& scanned) {
   for (int waits = 0;;) {
     int fd = open_regular(dir_fd, name, scanned.stx_uid);
-    if (fd >= 0) return platform::Fd(fd);
+    if (fd >= 0) {
+      let_later_stores_show(fd, scanned);
+      return platform::Fd(fd);
+    }
     int error = errno;
     if (error == EINTR) continue;
     if (error == EWOULDBLOCK && waits++ < kLeaseWaits) {  // a lease: the kernel has asked its holder to give way

@@ -1,5 +1,6 @@
 #include "scanner.h"
 
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,16 @@ constexpr std::size_t kSameChildrenMax = 1u << 16;   // subdirectories of one di
 constexpr std::int64_t kSettledSeconds = 2;
 
 bool same_time(const statx_timestamp& a, const Timestamp& b) { return a.tv_sec == b.seconds && a.tv_nsec == b.nanoseconds; }
+
+// Of a read-only image, which another one can take the place of with the same times: whoever makes it may set them (to make it the same
+// each time), and nothing tells the two apart.
+bool has_fixed_times(int fd) {
+  constexpr std::uint32_t kCramfs = 0x28cd3d45, kErofs = 0xe0f5e1e2, kIso9660 = 0x9660, kRomfs = 0x7275, kSquashfs = 0x73717368;
+  struct statfs status {};
+  if (::fstatfs(fd, &status) != 0) return false;
+  const auto type = static_cast<std::uint32_t>(status.f_type);
+  return type == kCramfs || type == kErofs || type == kIso9660 || type == kRomfs || type == kSquashfs;
+}
 
 std::uint32_t type_bits(format::EntryType type) {
   switch (type) {
@@ -137,7 +148,7 @@ ScanPtr Scanner::take(const ScanNodePtr& node, const std::shared_ptr<platform::F
   return std::move(node->scan);
 }
 
-void Scanner::compare(ScanItem& item, const format::Entry& old, const crypto::Checksum& fingerprint) const {
+void Scanner::compare(const Scan& scan, ScanItem& item, const format::Entry& old, const crypto::Checksum& fingerprint) const {
   const struct statx& st = item.status;
   item.known = true;
   if (S_ISREG(st.stx_mode) && old.type == format::EntryType::kFile && st.stx_size == old.size && fingerprint != crypto::Checksum{})
@@ -147,6 +158,7 @@ void Scanner::compare(ScanItem& item, const format::Entry& old, const crypto::Ch
   if (old.links > 1 && device_of(st) != old.device) return;
   if (!same_time(st.stx_mtime, old.mtime) || !same_time(st.stx_ctime, old.ctime)) return;
   if (old.type == format::EntryType::kFile && st.stx_size != old.size) return;
+  if (scan.fixed_times) return;
   item.unchanged = st.stx_ctime.tv_sec + kSettledSeconds < context_.base_started.seconds;
   item.unsettled = !item.unchanged;
 }
@@ -235,7 +247,7 @@ void Scanner::look_at(const ScanNodePtr& node, Scan& scan, std::string_view name
     scan.old_front = next ? *next : nullptr;
   }
   if (scan.old_front && scan.old_front->name == item.name) {
-    compare(item, *scan.old_front, scan.old_entries->fingerprint());
+    compare(scan, item, *scan.old_front, scan.old_entries->fingerprint());
     if (item.child) item.child->old_record = scan.old_entries->child_record();
     if (context_.tell_unmounted && item.child && (scan.old_front->marks & ~item.marks & format::kMarkMountPoint))
       scan.problems.push_back({item.name, "a file system was mounted here at the last backup, and none is now"});
@@ -298,6 +310,7 @@ ScanPtr Scanner::scan(const ScanNodePtr& node, const platform::Fd* parent_fd) {
     return scan;
   }
   scan->device = device_of(self);
+  scan->fixed_times = has_fixed_times(scan->fd->get());
   if (context_.selection->has_path_rules()) scan->path = node->path();
   if (context_.state && node->old_record) {
     // A record that does not read is no record: what it said is found out anew.

@@ -101,6 +101,7 @@ struct Scan {
   std::unique_ptr<OldEntries> old_entries;
   const format::Entry* old_front = nullptr;   // the old entry not yet passed
   std::uint64_t device = 0;
+  bool fixed_times = false;               // the file system's times of change are those that its image was made with
   std::string path;                       // of the directory, no trailing slash; only with path rules, while it is needed
   std::size_t weight() const;             // memory, about
 };
@@ -153,7 +154,7 @@ class Scanner {
   void look_at(const ScanNodePtr& node, Scan& scan, std::string_view name);
   Look look(const ScanNodePtr& node, Scan& scan, ScanItem& item);
   void leave_out(Scan& scan, const std::string& name, LeftOut reason);
-  void compare(ScanItem& item, const format::Entry& old, const crypto::Checksum& fingerprint) const;
+  void compare(const Scan& scan, ScanItem& item, const format::Entry& old, const crypto::Checksum& fingerprint) const;
   void help();
   void push_children(const Scan& scan) REQUIRES(mutex_);
 

@@ -73,13 +73,27 @@ bool same_slices(const Side& a, const Side& b) {
   return true;
 }
 
-bool same_content(const Side& a, const Side& b) {
+Result<Bytes> read_small(vault::ChunkReader& reader, const Side& side) {
+  Bytes content;
+  TRY(vault::read_slices(reader, side.entry, side.cursor->chunks(), [&](const ChunkRef* ref, const format::Slice& slice) -> Result<> {
+    if (content.size() + slice.length > vault::kSmallFileBytesMax) return fail(ErrorKind::kCorrupt, "its content is longer than it says");
+    if (!ref) return content.resize(content.size() + slice.length), Result<>{};
+    const vault::ChunkReader::Chunk chunk = TRY(reader.chunk(*ref));
+    if (slice.offset > chunk.bytes.size() || slice.length > chunk.bytes.size() - slice.offset) return fail(ErrorKind::kCorrupt, "its content lies past the end of a chunk");
+    const ByteSpan part = chunk.bytes.subspan(slice.offset, slice.length);
+    content.insert(content.end(), part.begin(), part.end());
+    return {};
+  }));
+  return content;
+}
+
+Result<bool> same_content(vault::ChunkReader& reader, const Side& a, const Side& b) {
   const Entry &x = a.entry, &y = b.entry;
   if (x.size != y.size || x.target != y.target || x.rdev != y.rdev) return false;
-  if (x.type != format::EntryType::kFile) return true;
-  // Small files share chunks with their neighbours, so that one that was only read again can lie in another chunk.
-  const bool grouped = x.size < vault::kSmallFileBytesMax;
-  return (x.mtime == y.mtime && (x.ctime == y.ctime || grouped)) || same_slices(a, b);
+  if (x.type != format::EntryType::kFile || (x.mtime == y.mtime && x.ctime == y.ctime) || same_slices(a, b)) return true;
+  // Small files share chunks with their neighbours: one that was only read again can lie in another chunk.
+  if (x.size >= vault::kSmallFileBytesMax) return false;
+  return TRY(read_small(reader, a)) == TRY(read_small(reader, b));
 }
 
 class Differ {
@@ -151,7 +165,7 @@ class Differ {
     Change change{.path = path_, .before = &before.entry, .after = &after.entry};
     change.type = before.entry.type != after.entry.type;
     if (!change.type) {
-      change.content = !same_content(before, after);
+      change.content = !TRY(within(same_content(reader_, before, after), path_));
       change.metadata = !same_metadata(before.entry, after.entry);
       change.times = before.entry.mtime != after.entry.mtime;
     }

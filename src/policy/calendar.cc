@@ -18,6 +18,7 @@ using std::chrono::seconds;
 using std::chrono::sys_days;
 
 constexpr unsigned kYearMin = 1970, kYearMax = 2199;
+constexpr unsigned kDayMax = 31, kDayFromEndMax = 28;   // the latter is systemd's
 constexpr std::size_t kTextBytesMax = 1024;
 constexpr std::array<std::string_view, 7> kWeekdays{"Monday", "Tuesday",  "Wednesday", "Thursday",
                                                     "Friday", "Saturday", "Sunday"};
@@ -160,8 +161,8 @@ class Calendar::Parser {
     const std::size_t month = parts.size() - 2;
     calendar_.year_ = TRY(parse_field(month == 1 ? parts[0] : "*", "year", kYearMin, kYearMax));
     calendar_.month_ = TRY(parse_field(parts[month], "month", 1, 12));
-    calendar_.day_ = TRY(parse_field(parts[month + 1], "day", 1, 31));
-    if (calendar_.day_from_end_) count_down(calendar_.day_);
+    const bool from_end = calendar_.day_from_end_;
+    calendar_.day_ = TRY(parse_field(parts[month + 1], from_end ? "day from the end" : "day", 1, from_end ? kDayFromEndMax : kDayMax, from_end));
     return {};
   }
 
@@ -192,13 +193,15 @@ class Calendar::Parser {
     return value;
   }
 
-  // "*", or numbers, ranges and steps: "1,5..9,10/5".
-  Result<Field> parse_field(std::string_view text, std::string_view what, unsigned min, unsigned max) const {
+  // "*", or numbers, ranges and steps: "1,5..9,10/5". `down`: days from the end run towards it, 7/1 is the last seven, 1..5/2 the fifth,
+  // third and last.
+  Result<Field> parse_field(std::string_view text, std::string_view what, unsigned min, unsigned max, bool down = false) const {
     Field field;
     const auto set = [&](unsigned value) {
       if (value < 64) field.bits |= std::uint64_t{1} << value;
     };
     if (text == "*") {
+      if (down) max = kDayMax;
       for (unsigned value = min; value <= max; ++value) set(value);
       return field;
     }
@@ -231,30 +234,25 @@ class Calendar::Parser {
         const auto read = number(text);
         if (!read || *read == 0 || *read > max) return wrong();
         step = *read;
-        if (!range) last = max;
-        if (range && *first == *last) step = 1;  // one value, which is written as such
       }
-      field.spans.push_back({.first = static_cast<std::uint16_t>(*first),
-                             .last = static_cast<std::uint16_t>(*last),
-                             .step = static_cast<std::uint16_t>(step),
-                             .open = stepped && !range});
-      for (unsigned at = *first; at <= *last; at += step) set(at);
+      const bool open = stepped && !range;
+      const unsigned begin = open && down ? min : *first, end = open && !down ? max : *last;
+      const unsigned steps = (end - begin) / step;
+      // Where a step leads nowhere it is one value, and is written as such: systemd takes no such step.
+      if (steps == 0)
+        field.spans.push_back({.first = static_cast<std::uint16_t>(*first), .last = static_cast<std::uint16_t>(*first)});
+      else
+        field.spans.push_back({.first = static_cast<std::uint16_t>(*first),
+                               .last = static_cast<std::uint16_t>(open ? end : begin + steps * step),
+                               .step = static_cast<std::uint16_t>(step),
+                               .open = open});
+      for (unsigned i = 0; i <= steps; ++i) set(open && down ? *first - i * step : begin + i * step);
       if (text.empty()) break;
       if (text.front() != ',') return wrong();
       text.remove_prefix(1);
     }
     std::sort(field.spans.begin(), field.spans.end(), [](const Span& a, const Span& b) { return a.first < b.first; });
     return field;
-  }
-
-  // Days from the end run towards it: 7/1 is the last seven, 1..5/2 the fifth, third and last.
-  static void count_down(Field& day) {
-    if (day.spans.empty()) return;
-    day.bits = 0;
-    for (const Span& span : day.spans) {
-      const int from = span.open ? span.first : span.last, to = span.open ? 1 : span.first;
-      for (int at = from; at >= to; at -= span.step) day.bits |= std::uint64_t{1} << at;
-    }
   }
 
   std::string_view text_;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <utility>
 
 namespace coppice::policy {
 
@@ -55,20 +57,22 @@ static void apply_rules(const KeepRules& rules, std::span<const KeepItem> items,
     unsigned count;
     const char* name;
     PeriodOf of;
-  } periods[] = {{rules.hourly, "hourly", hour_of},
-                 {rules.daily, "daily", day_of},
-                 {rules.weekly, "weekly", week_of},
-                 {rules.monthly, "monthly", month_of},
-                 {rules.yearly, "yearly", year_of}};
+    bool of_offset;   // an hour that the clock shows twice is two
+  } periods[] = {{rules.hourly, "hourly", hour_of, true},
+                 {rules.daily, "daily", day_of, false},
+                 {rules.weekly, "weekly", week_of, false},
+                 {rules.monthly, "monthly", month_of, false},
+                 {rules.yearly, "yearly", year_of, false}};
   for (const auto& period : periods) {
-    std::string current;
+    std::optional<std::pair<std::string, std::int64_t>> current;
     unsigned kept = 0;
     for (const std::size_t i : order) {
       if (kept == period.count) break;
-      std::string label = period.of(zone.wall(items[i].time));
-      if (label == current) continue;
-      verdicts[i].reasons.push_back(fmt::format("{} {}", period.name, label));
-      current = std::move(label);
+      const WallTime wall = zone.wall(items[i].time);
+      std::pair its(period.of(wall), period.of_offset ? wall.time_since_epoch().count() - items[i].time.seconds : 0);
+      if (its == current) continue;
+      verdicts[i].reasons.push_back(fmt::format("{} {}", period.name, its.first));
+      current = std::move(its);
       ++kept;
     }
   }

@@ -25,6 +25,7 @@ namespace coppice::policy {
 namespace {
 constexpr std::size_t kLabelBytesMax = 255;
 constexpr std::int64_t kKeepMax = 1'000'000;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::uint64_t kMemoryBytesMin = 128ull << 20;
 constexpr std::string_view kNameRule =
     "it has letters, digits, '.', '_' and '-', begins with none of '.' and '-', and has at most 48 bytes";
@@ -55,6 +56,11 @@ std::string unveil(std::string_view veiled) {
     at += 2;
   }
   return text;
+}
+
+std::string_view line_of(std::string_view text, std::size_t number) {
+  for (std::size_t line = 1; line < number && !text.empty(); ++line) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  return text.substr(0, text.find('\n'));
 }
 
 toml::source_region first_line_that_is_not_utf8(std::string_view text) {
@@ -114,6 +120,12 @@ Result<std::string> label_of(const toml::node& node, const Place& place) {
   std::string label = TRY(text_of(node, place));
   if (label.size() > kLabelBytesMax) return place.bad(node, "it has more than 255 bytes");
   return label;
+}
+Result<std::string> tag_of(const toml::node& node, const Place& place) {
+  std::string tag = TRY(label_of(node, place));
+  // The keep rules of a plan take what bears its tag.
+  if (tag.starts_with(kPlanTagPrefix)) return place.bad(node, fmt::format("'{}' is a tag that plans give by themselves", render_printable(tag)));
+  return tag;
 }
 Result<std::string> pattern_of(const toml::node& node, const Place& place) {
   std::string text = TRY(text_of(node, place));
@@ -263,7 +275,7 @@ constexpr Setting kSettings[] = {
     {"one-file-system", "one-file-system = true", set<&Plan::one_file_system, bool_of>},
     {"exclude-caches", "exclude-caches = false", set<&Plan::exclude_caches, bool_of>},
     {"exclude-nodump", "exclude-nodump = false", set<&Plan::exclude_nodump, bool_of>},
-    {"tags", "tags = [\"nightly\"]", set<&Plan::tags, list_of<label_of>>},
+    {"tags", "tags = [\"nightly\"]", set<&Plan::tags, list_of<tag_of>>},
     {"host", "host = \"web1\"", set<&Plan::host, label_of>},
     {"before", "before = [[\"pg_dump\", \"-f\", \"/var/backups/db.sql\", \"db\"], { shell = \"df > /data/df.txt\", timeout = \"10m\" }]",
      set<&Plan::before, list_of<hook_of>>},
@@ -324,7 +336,9 @@ Result<Plan> read_plan(const toml::key& name, const toml::node& node, std::strin
   return plan;
 }
 
-std::string syntax_hint(std::string_view description) {
+std::string syntax_hint(std::string_view description, std::string_view line) {
+  if (line.starts_with('[') && std::ranges::any_of(line, [](unsigned char c) { return c >= 0x80; }))
+    return "a name with such letters stands in quotes: [plan.\"NAME\"]";
   if (description.find("redefine") != std::string_view::npos) return "each plan and each setting stands once";
   return "write NAME = \"text\", NAME = [\"a\", \"b\"], or [plan.NAME] on a line of its own";
 }
@@ -361,10 +375,12 @@ const Plan* Configuration::find(std::string_view name) const {
 Result<Configuration> parse_configuration(std::string_view text, std::string_view file) {
   const Place place{file, "", ""};
   if (!is_utf8(text)) return place.bad(first_line_that_is_not_utf8(text), "it is not UTF-8; write the file in UTF-8");
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   const toml::parse_result parsed = toml::parse(veil(text));
   if (!parsed) {
     const std::string description = render_printable(unveil(parsed.error().description()));
-    return place.bad(parsed.error().source(), fmt::format("{}; {}", description, syntax_hint(description)));
+    const auto& where = parsed.error().source();
+    return place.bad(where, fmt::format("{}; {}", description, syntax_hint(description, line_of(text, where.begin.line))));
   }
   Configuration configuration;
   for (const auto& [key, value] : parsed.table()) {

@@ -9,7 +9,7 @@
 namespace coppice::policy {
 
 namespace {
-constexpr std::string_view kCronPlans = "# plans: ";
+constexpr std::string_view kCronPlans = "# plans: ", kCronEnd = " >/dev/null\n";
 
 bool touch(std::string_view a, std::string_view b) { return lies_in(a, b) || lies_in(b, a); }
 
@@ -210,9 +210,9 @@ class Service {
     writable(facts_.log_directory, "/var/log/", "LogsDirectory", "0750");
   }
 
-  // In the usual place systemd makes the directory when it is missing.
+  // Our own directory is made by systemd when it is missing. It would change the mode of anybody else's.
   void writable(const std::string& path, std::string_view usual, const char* setting, const char* mode) {
-    if (path.starts_with(usual) && path.size() > usual.size() && path.find("..") == std::string::npos) {
+    if (path.starts_with(usual) && lies_in(path, std::string(usual) + "coppice")) {
       line(fmt::format("{}={}", setting, unit_word(path.substr(usual.size()))));
       line(fmt::format("{}Mode={}", setting, mode));
     } else if (!path.empty()) {
@@ -264,8 +264,23 @@ std::string render_cron(const std::vector<std::string>& plans, const UnitFacts& 
       kWrittenByInstall, kCronPlans, fmt::join(plans, " "));
   for (const auto& [name, value] : facts.environment) text += fmt::format("{}='{}'\n", name, value);
   // Standard output tells what went well; what did not is on standard error, and cron mails it.
-  return text + fmt::format("*/5 * * * * root {} plan due --quiet --config {} {} >/dev/null\n", shell_word(facts.program),
-                            shell_word(facts.config_file), fmt::join(plans, " "));
+  return text + fmt::format("*/5 * * * * root {} plan due --quiet --config {} {}{}", shell_word(facts.program),
+                            shell_word(facts.config_file), fmt::join(plans, " "), kCronEnd);
+}
+
+std::string cron_with_plans(std::string_view text, const std::vector<std::string>& plans) {
+  const std::string before = fmt::format("{}", fmt::join(plans_of_cron(text), " ")), after = fmt::format("{}", fmt::join(plans, " "));
+  std::string changed(text);
+  for (const std::string_view around : {kCronPlans, kCronEnd}) {
+    const bool leads = around == kCronPlans;
+    const std::size_t at = changed.find(leads ? std::string(around) + before + "\n" : " " + before + std::string(around));
+    if (at != std::string::npos) changed.replace(at + (leads ? around.size() : 1), before.size(), after);
+  }
+  return changed;
+}
+
+bool cron_is_of(std::string_view text, std::string_view config_file) {
+  return text.find(fmt::format(" --config {} ", shell_word(config_file))) != std::string_view::npos;
 }
 
 std::vector<std::string> plans_of_cron(std::string_view text) {

@@ -17,6 +17,11 @@
 namespace coppice::restore {
 
 inline constexpr const char* kIncomplete = "some of its attributes could not be read when it was backed up";
+inline constexpr const char* kFullDirectory = "a directory that is not empty is in the way: it was left alone";
+// Of a file that could not be read when it was backed up.
+inline std::string without_content(bool is_made) {
+  return is_made ? "it could not be read when it was backed up: restored without content" : "it could not be read when it was backed up: what is there was left alone";
+}
 
 class Collector {
  public:

@@ -153,6 +153,7 @@ bool DirectoryTree::look_at(Directory* directory) {
   directory->existed = true;
   directory->device = st.st_dev;
   directory->inode = st.st_ino;
+  directory->guarded = metadata_.stays_guarded(fd.get());
   compare(fd.get(), directory);
   publish(directory, std::move(fd));
   return true;
@@ -328,7 +329,10 @@ void DirectoryTree::finish(Directory* directory) {
 
 void DirectoryTree::finish_attributes(Directory* directory) {
   if (use_ == Use::kLook) {
-    if (directory->differed) collector_.count_metadata_set();
+    if (directory->differed && directory->guarded)
+      collector_.fail_immutable({directory, {}}, "it is ");
+    else if (directory->differed)
+      collector_.count_metadata_set();
     return;
   }
   const bool put_back = directory->existed && (directory->mode_changed || directory->guards_taken);
@@ -363,7 +367,7 @@ void DirectoryTree::finish_attributes(Directory* directory) {
           {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
            .existed = directory->existed},
           where);
-      if (kind == HandleKind::kOpen)
+      if (kind == HandleKind::kOpen && !collector_.stopped())   // the next run, which goes on, has to get in
         right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
     }
     if (!right)

@@ -1,5 +1,6 @@
 // A dry run: from one entry to what would become of it (walker.h), as plan() and the threads would find it. Nothing is changed.
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -8,6 +9,18 @@
 namespace coppice::restore {
 
 using format::EntryType;
+
+namespace {
+bool is_full_directory(int parent, const char* name) {
+  const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR* list = fd >= 0 ? ::fdopendir(fd) : nullptr;
+  if (!list) return false;
+  unsigned entries = 0;   // "." and ".." too
+  while (entries < 3 && ::readdir(list)) ++entries;
+  ::closedir(list);
+  return entries == 3;
+}
+}  // namespace
 
 // What does not open for reading is looked at by its path: the owner's own files without permission to read, and what is no file.
 bool Walker::is_right_here(const format::Entry& entry) const {
@@ -23,10 +36,21 @@ bool Walker::is_right_here(const format::Entry& entry) const {
 
 std::optional<Outcome> Walker::look_dry(Directory* directory, const format::Entry& entry, LinkTarget* link) {
   const auto action = look(directory, entry, nullptr, false);
-  if (action == Action::kCreate) return Outcome::kMade;
-  const bool replaces = action == Action::kReplace;
-  if (replaces && !run_.options.replace_immutable && run_.metadata.is_guarded_at(pin_.fd(), entry.name.c_str())) {
-    run_.collector.fail_immutable({directory, entry.name}, "what is there is ");
+  const Where where{directory, entry.name};
+  const bool makes = action == Action::kCreate, replaces = action == Action::kReplace;
+  const auto immutable = [&](std::string_view what) -> std::optional<Outcome> {
+    run_.collector.fail_immutable(where, what);
+    if (link) link->state = LinkTarget::State::kFailed;
+    return std::nullopt;
+  };
+  if (entry.type == EntryType::kFile && (entry.marks & format::kMarkUnreadable)) run_.collector.fail(where.path(), without_content(action.has_value()));
+  // What is append-only takes new names.
+  if (directory->guarded && (replaces || (makes && run_.metadata.is_immutable(pin_.fd())))) return immutable("its directory is ");
+  if (makes) return Outcome::kMade;
+  const bool guarded = action && !run_.options.replace_immutable && run_.metadata.is_guarded_at(pin_.fd(), entry.name.c_str());
+  if (replaces && guarded) return immutable("what is there is ");
+  if (replaces && is_full_directory(pin_.fd(), entry.name.c_str())) {
+    run_.collector.fail(where.path(), kFullDirectory);
     if (link) link->state = LinkTarget::State::kFailed;
     return std::nullopt;
   }
@@ -37,7 +61,10 @@ std::optional<Outcome> Walker::look_dry(Directory* directory, const format::Entr
     link->inode = st.st_ino;
   }
   if (!action) return std::nullopt;
-  return is_right_here(entry) ? Outcome::kLeft : Outcome::kMetadata;
+  if (is_right_here(entry)) return Outcome::kLeft;
+  if (!guarded) return Outcome::kMetadata;
+  run_.collector.fail_immutable(where, "it is right but for its attributes, ");
+  return std::nullopt;
 }
 
 // A later name of an inode is right where it leads to what stays under the first; else it is made anew, whatever it leads to.

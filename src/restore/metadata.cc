@@ -322,6 +322,8 @@ unsigned Metadata::take_off_guards_at(int dir, const char* name) {
 
 bool Metadata::is_guarded(int fd) const { return (flags_of(fd) & kGuards) != 0; }
 
+bool Metadata::is_immutable(int fd) const { return (flags_of(fd) & FS_IMMUTABLE_FL) != 0; }
+
 bool Metadata::is_guarded_at(int dir, const char* name) const {
   const platform::Fd fd = open_for_flags(dir, name);
   return fd && is_guarded(fd.get());

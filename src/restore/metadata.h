@@ -78,6 +78,8 @@ class Metadata {
   void put_on_guards(int fd, unsigned guards);
   // Whether it is immutable or append-only.
   bool is_guarded(int fd) const;
+  bool stays_guarded(int fd) const { return !lift_guards_ && is_guarded(fd); }   // whatever this run does
+  bool is_immutable(int fd) const;
   bool is_guarded_at(int dir, const char* name) const;
 
   bool root() const { return euid_ == 0; }

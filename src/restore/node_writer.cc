@@ -99,6 +99,11 @@ bool EntryWriter::make_special(Record& record, Target& target) {
   }
   const platform::Fd fd(::openat(dir, target.name(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat st {};
+  if (!fd && errno != ENOENT && errno != ENOTDIR) {
+    fail_errno(record, "what was just made cannot be opened", errno);
+    ::unlinkat(dir, target.name(), 0);
+    return false;
+  }
   if (!fd || ::fstat(fd.get(), &st) != 0 || (st.st_mode & S_IFMT) != type_bits(a.type) || st.st_nlink != 1 ||
       ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && st.st_rdev != a.rdev) ||
       (a.type == EntryType::kSymlink && !same_link_target(fd.get(), a.target))) {
@@ -175,18 +180,23 @@ void EntryWriter::make_link(const LinkRecord& link) {
       else
         run_.collector.count_other();
     };
-    int result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), link.name, 0);
+    const auto link_as = [&](const char* name) {
+      const int made = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), name, 0);
+      if (made == 0 || errno != EPERM || !run_.metadata.take_off_guards_at(from->fd(), target.name.c_str())) return made;
+      return ::linkat(from->fd(), target.name.c_str(), pin_.fd(), name, 0);   // the last release puts the flags on again
+    };
+    int result = link_as(link.name);
     Target place_it{.directory_fd = pin_.fd(), .final_name = link.name};
     if (result != 0 && errno == EEXIST) {
       if (is_ours(link.name)) return count(true);
       if (link.directory->guarded) return run_.collector.fail_immutable(link.where(), "its directory is ");
       const std::string_view name(link.name, link.name_bytes);
       place_it.temporary.emplace(name);
-      result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
+      result = link_as(place_it.temporary->text);
       if (result != 0 && errno == EEXIST) {
         place_it.temporary.emplace(name, run_.temporaries.next(link.directory, name));
         ::unlinkat(pin_.fd(), place_it.temporary->text, 0);   // of an earlier run
-        result = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), place_it.temporary->text, 0);
+        result = link_as(place_it.temporary->text);
       }
     }
     if (result != 0) {
@@ -194,7 +204,14 @@ void EntryWriter::make_link(const LinkRecord& link) {
       if (error == ENOSPC || error == EDQUOT)
         return run_.collector.stop_full(link.where(), error);
       if (error == EPERM && link.directory->guarded) return run_.collector.fail_immutable(link.where(), "its directory is ");
-      return told(fmt::format("cannot be linked to {}: {}", first.path(), std::strerror(error)));
+      if (error == EPERM && run_.metadata.is_guarded_at(from->fd(), target.name.c_str()))
+        return run_.collector.fail_immutable(link.where(), "the file that it is a hard link to is ");
+      // Another file system, one without links or with no room for one more, or XFS between projects.
+      if (error != EXDEV && error != EMLINK && error != EPERM && error != EOPNOTSUPP)
+        return told(fmt::format("cannot be linked to {}: {}", first.path(), std::strerror(error)));
+      run_.collector.warn(link.where().path(), fmt::format("cannot be linked to {} here ({}): it becomes a file of its own", first.path(), std::strerror(error)));
+      DirectoryTree::hold(link.directory);
+      return run_.again.add({link.directory, std::string(link.name, link.name_bytes), nullptr});
     }
     if (!is_ours(place_it.name())) {
       ::unlinkat(pin_.fd(), place_it.name(), 0);

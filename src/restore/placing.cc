@@ -73,7 +73,7 @@ bool EntryWriter::place(Target& target, const struct stat& made, Where where) {
       if (::renameat(dir, target.temporary->text, dir, target.final_name) == 0) return true;
       error = errno;
     } else if (errno == ENOTEMPTY || errno == EEXIST) {
-      run_.collector.warn(where.path(), "a directory that is not empty is in the way: it was left alone");
+      run_.collector.warn(where.path(), kFullDirectory);
       return false;
     }
   }

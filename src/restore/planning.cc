@@ -102,9 +102,7 @@ void Walker::plan(Directory* directory, const format::Entry& entry, const std::v
   const bool content = entry.type == EntryType::kFile && (!entry.slices.empty() || !entry.extents.empty());
   const std::optional<Action> action = again ? Action::kReplace : look(directory, entry, link, content);
   if (entry.type == EntryType::kFile && (entry.marks & format::kMarkUnreadable))
-    run_.collector.fail(Where{directory, entry.name}.path(),
-                        action ? "it could not be read when it was backed up: restored without content"
-                               : "it could not be read when it was backed up: what is there was left alone");
+    run_.collector.fail(Where{directory, entry.name}.path(), without_content(action.has_value()));
   if (!action) {
     if (link) run_.links.release(link);
     return;

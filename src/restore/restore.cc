@@ -97,6 +97,7 @@ Result<OpenTarget> open_target(const RestoreOptions& options) {
   OpenTarget target;
   std::string path = options.target;
   const bool found = ::stat(path.c_str(), &st) == 0, missing = !found && errno == ENOENT;
+  if (options.dry_run && found && ::access(path.c_str(), W_OK) != 0 && errno == EROFS) return fail_errno(errno, "nothing can be restored there");
   if (found && !S_ISDIR(st.st_mode)) return fail(ErrorKind::kInvalid, "it is no directory: files are restored into one, under their own names");
   if (missing && options.dry_run) {
     path = "/";  // only to have something
@@ -175,6 +176,7 @@ Result<RestoreReport> restore_snapshot(vault::ChunkReader& reader, const format:
   const Budget budget = divide(options);
   Collector collector(progress, cancel, options.target);
   Metadata metadata(collector, options.replace_immutable);
+  if (target.made) metadata.take_off_inherited_flags(target.fd.get());
   std::vector<platform::Fd> file_systems;
   {
     platform::Fd spill(options.dry_run ? -1 : ::fcntl(target.fd.get(), F_DUPFD_CLOEXEC, 0));

@@ -21,19 +21,19 @@ void never_back_up(capture::BackupOptions& options, const std::string& directory
 }
 }  // namespace
 
+Result<> check_room(const OpenedVault& opened) {
+  const auto free_bytes = opened.store->free_bytes();   // not every store can tell
+  if (!free_bytes || *free_bytes >= kVaultFreeBytesMin) return {};
+  return fail(ErrorKind::kExhausted, fmt::format("{} has only {} free; nothing was started", opened.location, render_size(*free_bytes)));
+}
+
 Result<> prepare_backup(const OpenedVault& opened, std::uint64_t memory_bytes, capture::BackupOptions& options) {
   options.writer.memory_bytes = share_memory(memory_bytes).writer;
   options.memory_bytes = memory_bytes;
   never_back_up(options, opened.location);
   never_back_up(options, opened.places.state_directory);
-  const auto free_bytes = opened.store->free_bytes();
-  if (!free_bytes) return {};  // not every store can tell
-  options.vault_free = *free_bytes;
-  if (!options.dry_run && *free_bytes < kVaultFreeBytesMin) {
-    return fail(ErrorKind::kExhausted, fmt::format("{} has only {} free; nothing was started", opened.location,
-                                                   render_size(*free_bytes)));
-  }
-  return {};
+  if (const auto free_bytes = opened.store->free_bytes()) options.vault_free = *free_bytes;
+  return options.dry_run ? Result<>{} : check_room(opened);
 }
 
 ProgressSample sample_of(const capture::BackupProgress& progress) {

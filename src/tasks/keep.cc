@@ -57,7 +57,7 @@ std::vector<KeepGroup> decide_groups(const std::vector<const vault::Snapshot*>& 
   return decide_all(std::move(by_source), rules, now, zone);
 }
 
-std::string plan_tag(const std::string& plan) { return "plan:" + plan; }
+std::string plan_tag(const std::string& plan) { return std::string(policy::kPlanTagPrefix) + plan; }
 
 namespace {
 Result<std::vector<const vault::Snapshot*>> of_plan(const vault::SnapshotList& list, const policy::Plan& plan, const std::string& host) {

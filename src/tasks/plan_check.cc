@@ -14,12 +14,18 @@
 #include "keys/roster.h"
 #include "plan_mounts.h"
 #include "platform/file.h"
+#include "tasks/backup_task.h"
 #include "tasks/plan_state.h"
 #include "tasks/quantities.h"
 
 namespace coppice::tasks {
 
 namespace {
+Result<std::string> told(const Result<>& status) {
+  if (!status) return std::unexpected(status.error());
+  return std::string();
+}
+
 PlanCheck of(std::string what, const Result<std::string>& found) {
   PlanCheck check{.what = std::move(what), .bad = std::nullopt, .good = ""};
   if (found)
@@ -58,7 +64,17 @@ Result<> try_to_make_file(const std::string& directory) {
   return {};
 }
 
-// Whether `path` can be written or made, by its next directory above that there is.
+// Whether `path` can be made, by its next directory above that there is.
+Result<> look_at_makeable(const std::string& path) {
+  struct stat status {};
+  std::string above = path;
+  do above.erase(std::max<std::size_t>(above.rfind('/'), 1));
+  while (::lstat(above.c_str(), &status) != 0 && errno == ENOENT && above != "/");
+  if (::stat(above.c_str(), &status) != 0) return fail_errno(errno, above);
+  if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::kInvalid, fmt::format("{} is no directory", render_printable(above)));
+  return try_to_make_file(above);
+}
+
 Result<std::string> look_at_writable(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
@@ -66,12 +82,8 @@ Result<std::string> look_at_writable(const std::string& path) {
     if (::access(path.c_str(), W_OK) != 0) return fail_errno(errno, "it cannot be written");
     return std::string();
   }
-  std::string above = path;
-  do above.erase(std::max<std::size_t>(above.rfind('/'), 1));
-  while (::lstat(above.c_str(), &status) != 0 && errno == ENOENT && above != "/");
-  if (::stat(above.c_str(), &status) != 0) return fail_errno(errno, above);
-  if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::kInvalid, fmt::format("{} is no directory", render_printable(above)));
-  TRY(try_to_make_file(above));
+  if (::lstat(path.c_str(), &status) == 0) return fail(ErrorKind::kNotFound, "it is a symlink to what is not there");
+  TRY(look_at_makeable(path));
   return std::string("will be made");
 }
 
@@ -127,11 +139,12 @@ std::vector<PlanCheck> check_vault(const Result<OpenedVault>& opened) {
   checks.push_back(of(fmt::format("vault {}", opened->location),
                       fmt::format("it opens with a {}'s key{}", keys::role_name(vault.keys().role),
                                   free_bytes ? fmt::format(", {} free", render_size(*free_bytes)) : "")));
-  const auto told = [](const Result<>& status) -> Result<std::string> {
-    if (!status) return std::unexpected(status.error());
-    return std::string();
+  const auto takes_snapshots = [&]() -> Result<> {
+    TRY(vault.may_write());
+    TRY(check_room(*opened));
+    return try_to_make_file(opened->location);
   };
-  checks.push_back(of("writing to the vault", told(vault.may_write())));
+  checks.push_back(of("writing to the vault", told(takes_snapshots())));
   checks.push_back(of(fmt::format("state in {}", opened->places.state_directory), told(vault.state_status())));
   return checks;
 }
@@ -158,6 +171,7 @@ std::vector<PlanCheck> check_plan(const policy::Plan& plan, const std::string& l
                              : fail(ErrorKind::kInvalid, "it will never be due again")));
   }
   if (!plan.keep.empty()) checks.push_back(of("keep rules", look_at_keep(opened)));
+  checks.push_back(of("record of its runs", told(look_at_makeable(plan_directory(places.state_directory, plan.name) + "/state.json"))));
   checks.push_back(of("log " + render_printable(log), look_at_writable(log)));
   return checks;
 }

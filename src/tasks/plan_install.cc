@@ -25,6 +25,13 @@ bool is_foreign(const std::string& path) {
   return !path.empty() && ::stat(path.c_str(), &status) == 0 && status.st_uid != 0;
 }
 
+// As systemd wants them: without symlinks, ".." and doubled slashes. What is not there yet stays as it is named.
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(path, error);
+  return error || path.empty() ? path : real.string();
+}
+
 Result<std::string> link_target(const std::string& path) {
   char target[PATH_MAX];
   const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
@@ -70,9 +77,9 @@ policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& 
   policy::UnitFacts facts;
   facts.program = program;
   facts.config_file = configuration.file;
-  facts.vault = vault;
-  facts.state_directory = places.state_directory;
-  facts.log_directory = log.substr(0, std::max<std::size_t>(log.rfind('/'), 1));
+  facts.vault = real_path(vault);
+  facts.state_directory = real_path(places.state_directory);
+  facts.log_directory = real_path(log.substr(0, std::max<std::size_t>(log.rfind('/'), 1)));
   for (const std::string& source : plan.sources) {
     const std::unique_ptr<char, decltype(&std::free)> real(::realpath(source.c_str(), nullptr), &std::free);
     if (real) facts.real_sources.emplace_back(real.get());
@@ -85,6 +92,8 @@ policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& 
   if (const auto file = environment("COPPICE_PASSPHRASE_FILE"); file && !file->empty()) passed_on("COPPICE_PASSPHRASE_FILE", *file);
   return facts;
 }
+
+Result<> make_log_directory(const policy::UnitFacts& facts) { return platform::make_directories(facts.log_directory, 0750); }
 
 std::vector<SchedulerFile> unit_files(const policy::Plan& plan, const policy::UnitFacts& facts, const SchedulerPlaces& places) {
   const std::string name = policy::unit_name(plan.name);
@@ -140,12 +149,10 @@ Result<std::vector<SchedulerFile>> installed_units(const std::string& plan, cons
   return files;
 }
 
-Result<std::vector<std::string>> plans_in_cron(const SchedulerPlaces& places) {
-  const SchedulerFile file{.path = places.cron_file, .text = "", .link_to = ""};
-  const auto now = present(file);
-  if (now) return policy::plans_of_cron(*now);
-  if (now.error().kind() == ErrorKind::kNotFound) return std::vector<std::string>{};
-  return std::unexpected(now.error());
+Result<std::string> cron_text(const SchedulerPlaces& places) {
+  auto now = present({.path = places.cron_file, .text = "", .link_to = ""});
+  if (!now && now.error().kind() == ErrorKind::kNotFound) return std::string();
+  return now;
 }
 
 }  // namespace coppice::tasks

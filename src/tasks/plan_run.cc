@@ -59,6 +59,7 @@ class Run {
   Result<> look_at_mounts();
   Result<> back_up_into(OpenedVault& opened, capture::BackupProgress& progress);
   void apply_keep_rules(const OpenedVault& opened);
+  void settle();   // result and message, by what is known so far
   RunResult result_so_far() const;
   std::string compose_message() const;
   RunRecord record() const;
@@ -80,19 +81,22 @@ Result<> Run::begin() {
   report_.program = request_.program;
   report_.sources = plan_.sources;
   report_.started = clock_.now();
+  const std::string path = plan_log_path(plan_, request_.places, request_.is_root);
+  auto log_file = PlanLog::open(path, plan_.name, plan_.timezone);
+  if (log_file) {
+    log_.emplace(std::move(*log_file));
+    report_.log = path;
+  }
   auto previous = read_plan_state(state_directory(), plan_.name);
   if (previous) state_ = std::move(*previous);
   const std::optional<RunRecord> before = state_.last;
   state_.last = record();
   state_.last->result = RunResult::kRunning;
   state_.last->ended.reset();
-  TRY(write_plan_state(state_directory(), plan_.name, state_));
-
-  const std::string path = plan_log_path(plan_, request_.places, request_.is_root);
-  auto log_file = PlanLog::open(path, plan_.name, plan_.timezone);
-  if (log_file) {
-    log_.emplace(std::move(*log_file));
-    report_.log = path;
+  if (auto written = write_plan_state(state_directory(), plan_.name, state_); !written) {
+    Error error = std::move(written).error().within(fmt::format("plan {} was not run, since no record of its runs can be written", plan_.name));
+    log(error.message());
+    return std::unexpected(std::move(error));
   }
   std::string sources;
   for (const auto& source : plan_.sources) sources += " " + source;
@@ -108,9 +112,14 @@ Result<> Run::begin() {
 
 void Run::warn(const capture::BackupWarning& warning) {
   ++report_.warnings_total;
-  const std::string text = warning.path.empty() ? warning.what : fmt::format("{}: {}", warning.path, warning.what);
-  if (report_.warnings_total <= kLoggedWarningsMax) log("warning: " + text);
-  if (report_.warnings.size() < kReportedWarningsMax) report_.warnings.push_back(warning);
+  // However many files have one, those of the run itself are told, and first.
+  const bool own = warning.path.empty();
+  if (own || report_.warnings_total <= kLoggedWarningsMax) log("warning: " + (own ? warning.what : fmt::format("{}: {}", warning.path, warning.what)));
+  auto& kept = report_.warnings;
+  if (own)
+    kept.insert(std::ranges::find_if(kept, [](const auto& other) { return !other.path.empty(); }), warning);
+  else if (kept.size() < kReportedWarningsMax)
+    kept.push_back(warning);
   if (request_.on_warning) request_.on_warning(warning);
 }
 
@@ -275,6 +284,11 @@ void Run::apply_keep_rules(const OpenedVault& opened) {
 
 // ---- the end ----
 
+void Run::settle() {
+  report_.result = result_so_far();
+  report_.message = compose_message();
+}
+
 RunResult Run::result_so_far() const {
   if (!report_.backup) return interrupted_ ? RunResult::kInterrupted : RunResult::kFailed;
   return report_.warnings_total > 0 ? RunResult::kWarnings : RunResult::kGood;
@@ -313,22 +327,23 @@ RunRecord Run::record() const {
 PlanRunReport Run::finish() && {
   if (report_.warnings_total > kLoggedWarningsMax)
     log("... and " + render_count(report_.warnings_total - kLoggedWarningsMax, "more warning"));
-  if (log_ && log_->failure()) warn(fmt::format("this run is not logged in full: {}", log_->failure()->message()));
   report_.ended = clock_.now();
-  report_.result = result_so_far();
-  report_.message = compose_message();
+  settle();
   log(fmt::format("end: {}: {}", run_result_name(report_.result), report_.message));
-
+  // From the last thing that is written to the first that tells of it.
+  if (log_ && log_->failure()) warn(fmt::format("this run is not logged in full: {}", log_->failure()->message()));
+  settle();
   auto kept = keep_report(state_directory(), plan_.name, report_.started, render_json(describe_run(report_)) + "\n");
+  if (kept)
+    report_.report_file = std::move(*kept);
+  else
+    warn(fmt::format("no report is kept of this run: {}", kept.error().message()));
+  settle();
   state_.last = record();
   if (report_.backup && !state_.last->partial) state_.last_good = state_.last;
-  auto written = write_plan_state(state_directory(), plan_.name, state_);
-  if (kept) report_.report_file = std::move(*kept);
-  for (const Error* error : {kept ? nullptr : &kept.error(), written ? nullptr : &written.error()}) {
-    if (!error) continue;
-    warn(fmt::format("no record is kept of this run: {}", error->message()));
-    report_.result = result_so_far();
-  }
+  if (auto written = write_plan_state(state_directory(), plan_.name, state_); !written)
+    warn(fmt::format("no record is kept of this run: {}", written.error().message()));
+  settle();
   return std::move(report_);
 }
 }  // namespace

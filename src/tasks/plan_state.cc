@@ -193,7 +193,9 @@ Result<std::string> keep_report(const std::string& state_directory, const std::s
   name.insert(name.size() - 1, fmt::format(".{:03}", started.nanoseconds / 1'000'000));
   std::string path = directory + "/" + name + ".json";
   TRY(platform::write_file_durably(path, as_bytes(json)));
-  const auto names = names_in(directory);
+  // Those of a clock that was ahead go before those that are old.
+  auto names = names_in(directory);
+  std::ranges::rotate(names, std::ranges::upper_bound(names, name + ".json"));
   for (std::size_t i = 0; i + kReportsKept < names.size(); ++i) unlink((directory + "/" + names[i]).c_str());
   return path;
 }

@@ -115,6 +115,7 @@ std::string render_plan_time(const policy::Plan& plan, Timestamp t) {
 
 std::string render_age(std::chrono::seconds age) {
   const auto seconds = age.count();
+  if (seconds < 0) return "0 s";   // a clock was set back
   if (seconds < 120) return fmt::format("{} s", seconds);
   if (seconds < 120 * 60) return fmt::format("{} min", seconds / 60);
   if (seconds < 48 * 3600) return fmt::format("{} h", seconds / 3600);

@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <functional>
 #include <random>
+#include <thread>
 
 #include "capture/metadata.h"
 #include "support/loop_image.h"
@@ -115,6 +117,35 @@ TEST(SmallFile, WholeContent) {
       EXPECT_TRUE(file->fd);
     }
   }
+}
+
+// Stores into a page that is dirty already change no time.
+TEST(SmallFile, WhatIsStoredThroughAMappingAfterTheReadShowsInTheTimes) {
+  TempDirectory temp;
+  struct statfs kind {};
+  ASSERT_EQ(statfs(temp.path().c_str(), &kind), 0);
+  if (kind.f_type == 0x01021994) GTEST_SKIP() << "tmpfs has no disk behind it";
+  const Fd file = write_file(temp / "file", random_bytes(100'000, 1));   // smaller ones that are new are not looked after
+  fsync(file.get());
+  auto* page = static_cast<char*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
+  ASSERT_NE(page, MAP_FAILED);
+  page[0] = 'a';
+  const struct statx before = look(temp / "file");
+  Bytes into(200'000);
+  const auto small = read_small_file(AT_FDCWD, (temp / "file").c_str(), before, into);
+  ASSERT_OK(small);
+  EXPECT_EQ(static_cast<char>(into[0]), 'a');
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  page[0] = 'b';
+  EXPECT_FALSE(same_version(small->status, look(temp / "file")));
+  page[0] = 'c';
+  auto large = FileReader::open(AT_FDCWD, (temp / "file").c_str(), look(temp / "file"));
+  ASSERT_OK(large);
+  read_all(*large);
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  page[0] = 'd';
+  EXPECT_TRUE(*large->changed());
+  munmap(page, 4096);
 }
 
 TEST(SmallFile, ChangesSinceTheScan) {

@@ -42,3 +42,9 @@ before=$("$coppice" list --json --path "$work/small" | sed -n 's/.*"short_id":"\
 status 0 "$coppice" backup -q "$work/small"
 status 0 "$coppice" diff "$before:$work/small" "latest:$work/small"   # /tmp itself is others' too
 says "^0 added, 0 removed, 0 modified, 2 with other metadata only"
+# What takes another's place with its size and its time of modification is another file all the same.
+touch -r "$work/small/10" "$work/small/11"
+mv "$work/small/10" "$work/small/x"; mv "$work/small/11" "$work/small/10"; mv "$work/small/x" "$work/small/11"
+status 0 "$coppice" backup -q "$work/small"
+status 0 "$coppice" diff "$before:$work/small" "latest:$work/small"
+says "^M .*small/10$"

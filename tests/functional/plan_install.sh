@@ -78,6 +78,21 @@ status 0 sh -c "$line"
 [ ! -s "$work/out" ] && [ ! -s "$work/err" ] || die "nothing is due, and cron would mail something"
 [ "$(grep -c ' end: good' "$work/log/data.log")" = 2 ] || die "a plan ran twice"
 
+# Cron's line is of one configuration: another one's plans do not move it, and taking one away leaves the others as they are.
+cp "$COPPICE_CONFIG_DIR/coppice.toml" "$work/other.toml"
+status 1 plan install --root "$root" --scheduler cron --config "$work/other.toml"
+says "cron.d/coppice runs plans of another configuration (data, web-1)"
+status 0 env -u COPPICE_VAULT "$coppice" plan uninstall --root "$root" --config "$work/nowhere.toml" data
+sed "s/ data web-1 / web-1 /" <<< "$line" > "$work/wanted"
+sed -n 's,^\*/5 \* \* \* \* root ,,p' "$root/etc/cron.d/coppice" | cmp - "$work/wanted" || die "$(cat "$root/etc/cron.d/coppice")"
+status 0 plan install --root "$root" --scheduler cron
+# A plan that is gone from the configuration keeps none of the others from running.
+printf 'vault = "%s"\n[plan.data]\nsources = ["%s"]\nschedule = "minutely"\nlog = "%s"\n' "$COPPICE_VAULT" "$work/data" "$work/log/due.log" > "$work/other.toml"
+rm -r "$COPPICE_STATE_DIR/plans"
+status 1 plan due --config "$work/other.toml" data web-1
+says "there is no plan 'web-1'"
+says "plan data: snapshot"
+
 # systemd takes a plan over from cron, and cron from systemd.
 status 0 plan install --root "$root" --scheduler systemd data
 grep -q '^# plans: web-1$' "$root/etc/cron.d/coppice" || die "two schedulers would run plan data"

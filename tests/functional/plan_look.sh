@@ -74,6 +74,26 @@ printf 'vault = "%s"\n[plan.second]\nsources = ["%s"]\nlog = "/proc/coppice/seco
 status 1 plan test --config "$work/second.toml"
 says "WRONG second: log /proc/coppice/second.log: nothing can be made in /proc"
 
+# What a run would stumble over: no room, nothing that can be written, a record that cannot be kept.
+mkdir "$work/mounted"
+if mount -t tmpfs -o size=16m none "$work/mounted" 2> /dev/null; then
+  trap 'umount "$work/mounted"; rm -rf "$work"' EXIT
+  cp -a "$COPPICE_VAULT" "$work/mounted/vault"
+  status 1 plan test --vault "$work/mounted/vault"
+  says "WRONG writing to the vault: .* has only .* free"
+  mount -o remount,size=200m,ro "$work/mounted"
+  status 1 plan test --vault "$work/mounted/vault"
+  says "WRONG writing to the vault: nothing can be made in $work/mounted/vault: Read-only file system"
+  umount "$work/mounted"
+  trap 'rm -rf "$work"' EXIT
+fi
+configure 'schedule = "daily"' '[plan.stuck]' "sources = [\"$work/data\"]"
+mkdir -p "$COPPICE_STATE_DIR/plans"
+touch "$COPPICE_STATE_DIR/plans/stuck"
+status 1 plan test
+says "WRONG stuck: record of its runs: .*plans/stuck is no directory"
+rm "$COPPICE_STATE_DIR/plans/stuck"
+
 # Due: what never ran; then nothing, until the calendar says so. What was missed is made up for once.
 configure 'schedule = "*-01-01 00:00"' 'timezone = "Asia/Shanghai"' '[plan.by-hand]' "sources = [\"$work/data\"]"
 status 0 plan due --dry-run

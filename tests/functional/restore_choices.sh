@@ -101,3 +101,16 @@ says "^new$"
 status 3 "$coppice" restore "$partial:$work/three/a" --to "$work/three-newer"
 says "snapshot $partial is partial"
 same "$work/three/a" "$work/three-newer"
+
+# Nothing that was asked for, nothing that is there lost: patterns that leave out all of it, an archive that was written before, the vault itself.
+status 1 "$coppice" restore "latest:$work/two/data" --to "$work/none" --exclude two
+says "exclude: everything that was asked for matches"
+echo precious > "$work/archive.tar"
+status 1 "$coppice" tar "latest:$work/two/nowhere" -o "$work/archive.tar"
+[ "$(cat "$work/archive.tar")" = precious ] || die "an archive was written over by nothing"
+mkdir "$work/way"
+ln -s ../vault "$work/way/in"
+for place in "$work/vault" "$work/vault/packs/new" "$work/way/in/new"; do
+  status 1 "$coppice" restore "latest:$work/two/etc" --to "$place"
+  says "lies in the vault"
+done

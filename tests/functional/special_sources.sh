@@ -1,7 +1,7 @@
 # Sources on file systems that are no disks: FUSE and overlayfs. They come back as they look; a second backup reads nothing again.
 . "$(dirname "$0")/lib.sh" "$1"
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
-trap 'for m in "$work/merged" "$work/fuse"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
+trap 'for m in "$work/merged" "$work/fuse" "$work/squash"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT
 new_vault
 there_and_back() {  # there_and_back NAME: backs $work/NAME up twice, and restores
   sleep 3   # what was written a moment ago is read again
@@ -28,6 +28,21 @@ if mount -t overlay -o "lowerdir=$work/lower,upperdir=$work/upper,workdir=$work/
   ln "$work/merged/dir-3/new" "$work/merged/second"
   there_and_back merged
   "$tools/treecmp" --no-top "$work/merged" "$work/back-merged" > "$work/differences" 2> "$work/count" || die "from overlayfs: $(head "$work/differences")"
+fi
+
+# An image that another takes the place of, with the same times, sizes and inodes.
+if command -v mksquashfs > /dev/null; then
+  mkdir "$work/image" "$work/squash"
+  for content in one two; do
+    echo "$content" > "$work/image/file"
+    ln -sfn "$content" "$work/image/link"
+    mksquashfs "$work/image" "$work/$content.img" -all-time 1700000000 -mkfs-time 1700000000 -quiet -no-progress > /dev/null 2>&1 || die "mksquashfs"
+    mount -o loop,ro "$work/$content.img" "$work/squash" 2> /dev/null || break
+    status 0 "$coppice" backup -q "$work/squash"
+    umount "$work/squash"
+    tried=yes
+    [ "$("$coppice" cat "latest:$work/squash/file")" = "$content" ] || die "what another image holds was not seen"
+  done
 fi
 
 if command -v bindfs > /dev/null && bindfs "$work/below" "$work/fuse" 2> /dev/null; then

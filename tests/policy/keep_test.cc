@@ -91,6 +91,13 @@ TEST(Keep, DaysAreThoseOfTheZone) {
   EXPECT_EQ(kept({.daily = 2}, times, at("2026-11-23"), TimeZone()).size(), 1u);
 }
 
+TEST(Keep, AnHourThatTheClockShowsTwiceIsTwo) {
+  const TimeZone berlin = *TimeZone::find("Europe/Berlin");
+  const std::vector<Timestamp> times{at("2027-10-31T00:10"), at("2027-10-31T00:40"), at("2027-10-31T01:10"), at("2027-10-31T01:40")};   // 02:10 and 02:40, twice
+  EXPECT_EQ(kept({.hourly = 9}, times, at("2027-11-01"), berlin), (std::vector{times[1], times[3]}));
+  EXPECT_EQ(kept({.daily = 9}, times, at("2027-11-01"), berlin), std::vector{times[3]});
+}
+
 TEST(Keep, WeeksBeginOnMondayAndBelongToTheYearOfTheirThursday) {
   const std::vector<Timestamp> times{at("2026-12-27T01"), at("2026-12-28T01"), at("2027-01-03T01"), at("2027-01-04T01")};
   const auto verdicts = decide_keep({.weekly = 9}, whole(times), at("2027-02-01"), TimeZone());

@@ -99,6 +99,12 @@ TEST(Plan, LettersOfAllScriptsComeOutAsTheyWentIn) {
   EXPECT_EQ(parsed->plans[0].sources, (Words{"/\u00fc", "/\u6570\u6570", "/\u02c8\U0001f333\ue080"}));
 }
 
+TEST(Plan, AByteOrderMarkIsNoText) {
+  const auto parsed = parse("\xef\xbb\xbf[plan.data]\nsources = [\"/data\"]\n");
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->plans.front().line, 1u);
+}
+
 TEST(Plan, SeveralInTheOrderOfTheirNamesAndNone) {
   const auto several = parse("[plan.b]\nsources=[\"/b\"]\n[plan.a]\nsources=[\"/a\"]\n[plan.\"\u6570\u636e\"]\nsources=[\"/c\"]");
   ASSERT_OK(several);
@@ -122,7 +128,7 @@ TEST(Plan, EveryRefusalSaysWhereWhatAndWhatInstead) {
       {"vault = ", "1", "", "NAME = \"text\""},
       {"vault = \"/a\"\n= 3", "2", "", "NAME = \"text\""},
       {"vault = \"/a\"\nvault = \"/b\"", "2", "redefine", "once"},
-      {"# \u00fc\nvault = \"/\u00fc\" # \u00fc\n[plan.b\u00fcro]\nsources = [\"/a\"]", "3", "\\xc3", "[plan.NAME]"},
+      {"# \u00fc\nvault = \"/\u00fc\" # \u00fc\n[plan.b\u00fcro]\nsources = [\"/a\"]", "3", "stands in quotes", "[plan.\"NAME\"]"},
       {"vault = \"/a\"\u00a0", "1", "", "NAME = \"text\""},
       {"\n\nvault = \"/\xff\"", "3", "not UTF-8", "write the file in UTF-8"},
       {"[!", "1", "expected bare key", "[plan.NAME]"},
@@ -166,6 +172,7 @@ TEST(Plan, EveryRefusalSaysWhereWhatAndWhatInstead) {
       {plan("exclude-caches = 1"), "3", "neither true nor false", "exclude-caches = false"},
       {plan("exclude-nodump = 1"), "3", "neither true nor false", "exclude-nodump = false"},
       {plan("tags = [\"\"]"), "3", "tags: it is empty", "tags = [\"nightly\"]"},
+      {plan("tags = [\"plan:other\"]"), "3", "'plan:other' is a tag that plans give", "tags = [\"nightly\"]"},
       {plan("host = \"" + std::string(256, 'h') + "\""), "3", "255 bytes", "host = \"web1\""},
       // hooks
       {plan("before = [\"pg_dump\", \"-f\", \"/x\"]"), "3", "before: each hook is a list", "before = [[\"pg_dump\""},

@@ -143,6 +143,28 @@ TEST(Units, CronAsksWhatIsDueAndKnowsItsPlans) {
   EXPECT_TRUE(plans_of_cron("# plans: data\n").empty()) << "somebody else's file";
 }
 
+TEST(Units, CronsFileWithOtherPlansIsTheSameOtherwise) {
+  UnitFacts odd = facts();
+  odd.config_file = "/etc/data web-1.toml";
+  const std::string text = render_cron({"data", "web-1", "x"}, odd);
+  EXPECT_EQ(cron_with_plans(text, {"web-1"}), render_cron({"web-1"}, odd));
+  EXPECT_TRUE(cron_is_of(text, "/etc/data web-1.toml"));
+  EXPECT_FALSE(cron_is_of(text, "/etc/data"));
+}
+
+TEST(Units, OnlyOurOwnDirectoriesAreMadeBySystemd) {
+  UnitFacts elsewhere = facts();
+  elsewhere.log_directory = "/var/log/postgresql";
+  elsewhere.state_directory = "/var/lib/coppices";
+  const std::string service = render_service(a_plan(""), elsewhere);
+  EXPECT_EQ(service.find("LogsDirectory"), std::string::npos) << "it would change the mode of postgresql's";
+  EXPECT_EQ(service.find("StateDirectory"), std::string::npos);
+  EXPECT_TRUE(has_line(service, "ReadWritePaths=-/var/log/postgresql")) << service;
+  EXPECT_TRUE(has_line(service, "ReadWritePaths=-/var/lib/coppices")) << service;
+  elsewhere.log_directory = "/var/log/coppice/web";
+  EXPECT_TRUE(has_line(render_service(a_plan(""), elsewhere), "LogsDirectory=coppice/web"));
+}
+
 TEST(Units, SystemdTakesThemAndFindsThemHardened) {
   int status = 0;
   output_of("systemd-analyze --version", status);

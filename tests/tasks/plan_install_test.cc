@@ -90,14 +90,14 @@ TEST_F(PlanInstall, SomebodyElsesFilesStay) {
   EXPECT_FAILS(remove_file(files[0]), kConflict);
   fs::create_directories(fs::path(places_.cron_file).parent_path());
   std::ofstream(places_.cron_file) << "* * * * * root true\n";
-  EXPECT_FAILS(plans_in_cron(places_), kConflict);
+  EXPECT_FAILS(cron_text(places_), kConflict);
 }
 
 TEST_F(PlanInstall, CronRemembersItsPlans) {
-  EXPECT_TRUE(plans_in_cron(places_)->empty());
+  EXPECT_TRUE(cron_text(places_)->empty());
   const policy::Plan& plan = *two_plans().content.find("data");
   ASSERT_OK(put_file({.path = places_.cron_file, .text = policy::render_cron({"data", "web"}, facts(plan)), .link_to = ""}));
-  EXPECT_EQ(*plans_in_cron(places_), (std::vector<std::string>{"data", "web"}));
+  EXPECT_EQ(policy::plans_of_cron(*cron_text(places_)), (std::vector<std::string>{"data", "web"}));
 }
 
 TEST_F(PlanInstall, FactsAreThoseOfTheHost) {

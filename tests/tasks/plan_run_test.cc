@@ -192,6 +192,44 @@ TEST_F(PlanRun, ALogThatCannotBeWrittenIsToldAndStopsNothing) {
   EXPECT_EQ(run().result, RunResult::kWarnings);
 }
 
+TEST_F(PlanRun, WhatConcernsTheRunItselfIsToldHoweverManyFilesHaveAWarning) {
+  make_vault();
+  for (std::size_t i = 0; i < kLoggedWarningsMax + 10; ++i) plan_.sources.push_back(directory_ / fmt::format("missing{}", i));
+  plan_.after = {{.argv = {directory_ / "no-such-program"}}};
+  const PlanRunReport report = run();
+  EXPECT_EQ(report.warnings_total, kLoggedWarningsMax + 11);
+  EXPECT_THAT(report.warnings.front().what, HasSubstr("no-such-program could not be started"));
+  EXPECT_THAT(log(), HasSubstr("warning: after-hook " + directory_ / "no-such-program" + " could not be started"));
+}
+
+TEST_F(PlanRun, ALineThatWasCutShortIsEndedByTheNextRun) {
+  make_vault();
+  fs::create_directories(directory_ / "log/coppice");
+  std::ofstream(plan_.log) << "2026-11-22T08:0";
+  run();
+  EXPECT_THAT(log(), ::testing::StartsWith("2026-11-22T08:0\n2"));
+}
+
+TEST_F(PlanRun, ARecordThatCannotBeWrittenIsToldInTheLog) {
+  make_vault();
+  fs::create_directories(plan_directory(state(), "data") + "/state.json/in the way");
+  const auto report = run_plan(request(), platform::system_clock(), cancel_);
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message(), HasSubstr("plan data was not run, since no record of its runs can be written"));
+  EXPECT_THAT(log(), HasSubstr("plan data was not run"));
+}
+
+TEST_F(PlanRun, AReportThatCannotBeKeptIsInTheRecord) {
+  make_vault();
+  fs::create_directories(plan_directory(state(), "data"));
+  std::ofstream(plan_directory(state(), "data") + "/reports") << "in the way";
+  const PlanRunReport report = run();
+  EXPECT_EQ(report.result, RunResult::kWarnings);
+  EXPECT_EQ(recorded().last->result, RunResult::kWarnings);
+  EXPECT_EQ(recorded().last->warnings, 1u);
+  EXPECT_THAT(recorded().last->message, HasSubstr("; 1 warning"));
+}
+
 TEST_F(PlanRun, AVaultThatIsNotThereIsAFailedRun) {
   const PlanRunReport report = run();
   EXPECT_EQ(report.result, RunResult::kFailed);
@@ -356,6 +394,9 @@ TEST_F(PlanRun, OldReportsGo) {
   for (const auto& entry : fs::directory_iterator(plan_directory(state(), "data") + "/reports")) names.push_back(entry.path().filename());
   EXPECT_EQ(names.size(), kReportsKept);
   EXPECT_EQ(*std::min_element(names.begin(), names.end()), "2027-01-15T08:00:05.000Z.json");
+  const auto kept = keep_report(state(), "data", {1'700'000'000}, "{}");   // those came from a clock that was ahead
+  ASSERT_OK(kept);
+  EXPECT_TRUE(fs::exists(*kept));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What changed from one snapshot to another. Walks both trees at once and skips what is the same node: reads no data
-// pack, and no tree page of an unchanged directory.
+// What changed from one snapshot to another. Walks both trees at once and skips what is the same node: reads no tree page of
+// an unchanged directory, and data only of small files whose chunks differ though their sizes do not.
 #pragma once
 
 #include <functional>
@@ -26,9 +26,8 @@ struct Change {
 };
 
 // Changes come in path order, a directory before what is below it. Everything below an added or removed directory is
-// told too. Content is compared by chunk ids: a file whose size, mtime and ctime are the same counts as the same even
-// when its bytes were stored anew in other chunks, and so does a small one (below 64 KiB) whose size and mtime are the
-// same. `page_bytes`: what the directories on the way down may hold.
+// told too. Content is compared by chunk ids, of small files (below 64 KiB) by the bytes where those differ: a file whose
+// size, mtime and ctime are the same counts as the same even when its bytes were stored anew in other chunks. `page_bytes`: what the directories on the way down may hold.
 using ChangeVisitor = std::function<Result<>(const Change& change)>;
 Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,
                         const format::SnapshotBody& after, const ChangeVisitor& each, const CancelToken& cancel,

@@ -46,6 +46,7 @@ struct Plan {
   std::uint64_t memory_bytes = 0;    // the ceiling; 0: the default one
 };
 inline constexpr std::size_t kPlanNameBytesMax = 48;
+inline constexpr std::string_view kPlanTagPrefix = "plan:";   // the tag that a plan's snapshots bear by themselves; no plan names another's
 
 struct Configuration {
   std::string vault;  // absolute path; empty: not set

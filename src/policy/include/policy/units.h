@@ -38,5 +38,8 @@ std::string render_timer(const Plan& plan);  // which has a schedule
 // A file for /etc/cron.d that asks every five minutes whether one of the plans is due; and the plans that such a file names.
 std::string render_cron(const std::vector<std::string>& plans, const UnitFacts& facts);
 std::vector<std::string> plans_of_cron(std::string_view text);
+// Such a file with other plans; the rest of it stays as it is. And whether it is of that configuration.
+std::string cron_with_plans(std::string_view text, const std::vector<std::string>& plans);
+bool cron_is_of(std::string_view text, std::string_view config_file);
 
 }  // namespace coppice::policy

@@ -14,8 +14,11 @@ namespace coppice::tasks {
 
 inline constexpr std::uint64_t kVaultFreeBytesMin = 64ull << 20;
 
+// kExhausted when the vault's file system is too full for a backup to be begun.
+Result<> check_room(const OpenedVault& opened);
+
 // Completes `options` by what the opened vault and the memory ceiling say: the vault and the local state are never taken,
-// the writer has its share. kExhausted when the vault's file system is full (not in a dry run).
+// the writer has its share. Fails as check_room does (not in a dry run).
 Result<> prepare_backup(const OpenedVault& opened, std::uint64_t memory_bytes, capture::BackupOptions& options);
 
 // Until the scan is done the last snapshot says what to expect, or more, when more was found.

@@ -24,6 +24,9 @@ policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& 
                              const std::string& vault, const std::string& log, const std::string& program,
                              const Environment& environment);
 
+// Makes the directory of the log (0750) when it is missing: the sandbox would not let a run do it.
+Result<> make_log_directory(const policy::UnitFacts& facts);
+
 // A file of the scheduler, as it is to be. An empty text: it is to be removed. `link_to`: a symlink instead.
 struct SchedulerFile {
   std::string path, text, link_to;
@@ -38,7 +41,7 @@ Result<bool> remove_file(const SchedulerFile& file);
 // The files of systemd that install wrote for this plan, or for any (empty), whether the configuration still has it or not.
 // Services before their timers; a link before what it names.
 Result<std::vector<SchedulerFile>> installed_units(const std::string& plan, const SchedulerPlaces& places);
-// The plans in cron's file; none when there is no file of ours.
-Result<std::vector<std::string>> plans_in_cron(const SchedulerPlaces& places);
+// Cron's file; empty when there is none. kConflict: it is not install's.
+Result<std::string> cron_text(const SchedulerPlaces& places);
 
 }  // namespace coppice::tasks
