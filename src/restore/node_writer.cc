@@ -211,7 +211,7 @@ void EntryWriter::make_link(const LinkRecord& link) {
         return told(fmt::format("cannot be linked to {}: {}", first.path(), std::strerror(error)));
       run_.collector.warn(link.where().path(), fmt::format("cannot be linked to {} here ({}): it becomes a file of its own", first.path(), std::strerror(error)));
       DirectoryTree::hold(link.directory);
-      return run_.again.add({link.directory, std::string(link.name, link.name_bytes), nullptr});
+      return run_.again.add({link.directory, std::string(link.name, link.name_bytes), nullptr, AgainList::Why::kAlone});
     }
     if (!is_ours(place_it.name())) {
       ::unlinkat(pin_.fd(), place_it.name(), 0);

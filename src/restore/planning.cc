@@ -83,7 +83,7 @@ std::optional<Action> Walker::look(Directory* directory, const format::Entry& en
 }
 
 void Walker::plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks,
-                  bool again, LinkTarget* link) {
+                  std::optional<AgainList::Why> again, LinkTarget* link) {
   if (may_be_linked(entry) && !again) {
     const HardLinks::Seen seen = run_.links.see(entry, chunks, directory);
     if (!seen.first) {
@@ -100,7 +100,7 @@ void Walker::plan(Directory* directory, const format::Entry& entry, const std::v
   }
   if (entry.type == EntryType::kFile && !again) run_.collector.count_planned(entry.size);
   const bool content = entry.type == EntryType::kFile && (!entry.slices.empty() || !entry.extents.empty());
-  const std::optional<Action> action = again ? Action::kReplace : look(directory, entry, link, content);
+  const std::optional<Action> action = again == AgainList::Why::kWrong ? Action::kReplace : look(directory, entry, link, content);
   if (entry.type == EntryType::kFile && (entry.marks & format::kMarkUnreadable))
     run_.collector.fail(Where{directory, entry.name}.path(), without_content(action.has_value()));
   if (!action) {

@@ -17,13 +17,18 @@
 
 namespace coppice::restore {
 
-// Files that looked right and whose content is not (verify): the walk plans them again, to be replaced.
+// What the walk is to plan again.
 class AgainList {
  public:
+  enum class Why {
+    kWrong,   // it looked right, and its content is not (verify): it is replaced
+    kAlone    // it cannot be linked to the first name of its inode: it becomes a file of its own
+  };
   struct Item {
     Directory* directory;  // holds a reference
     std::string name;
     LinkTarget* link;  // holds a reference, or null
+    Why why;
   };
   void add(Item item) {
     MutexLock lock(mutex_);

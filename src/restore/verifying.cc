@@ -123,7 +123,7 @@ void EntryWriter::finish_checked(Record& record, platform::Fd fd) {
                         "its size and time are right but its content is not: it is restored again");
     DirectoryTree::hold(record.directory);
     if (record.link) record.link->references.fetch_add(1, std::memory_order_relaxed);
-    return run_.again.add({record.directory, std::string(record.name, record.name_bytes), record.link});
+    return run_.again.add({record.directory, std::string(record.name, record.name_bytes), record.link, AgainList::Why::kWrong});
   }
   if (!fd || record.failed || run_.collector.stopped()) return settle(record, nullptr);
   const Where where = record.where();

@@ -191,7 +191,7 @@ void Walker::visit(Frame& frame, const format::Entry& entry, const std::vector<f
   if (!runner_) return count_dry(frame.directory, entry, chunks);
   const bool alone = TemporaryName::could_be(entry.name);
   if (alone) settle();
-  plan(frame.directory, entry, chunks, false, nullptr);
+  plan(frame.directory, entry, chunks, std::nullopt, nullptr);
   if (alone) settle();
 }
 
@@ -212,15 +212,14 @@ void Walker::settle() {
   runner_->finish();
 }
 
-// Plans what verify found to be wrong. Found again by its path: that is rare, and nothing needs to be kept for the
-// rest.
+// Found again by its path: that is rare, and nothing needs to be kept for the rest.
 void Walker::plan_again() {
   for (auto& item : run_.again.take()) {
     const Where where{item.directory, item.name};
     if (!run_.collector.stopped()) {
       auto found = vault::find_entry(run_.reader, body_, where.path());
       if (found) {
-        plan(item.directory, found->entry, found->chunks, true, item.link);
+        plan(item.directory, found->entry, found->chunks, item.why, item.link);
         item.link = nullptr;  // the record's now
       } else {
         run_.collector.fail(where.path(), found.error().message());

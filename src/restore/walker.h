@@ -65,7 +65,7 @@ class Walker {
   void visit(Frame& frame, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks);
   void visit_directory(Frame& frame, const format::Entry& entry);
   bool chosen(const Frame& frame, const format::Entry& entry);
-  void plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, bool again,
+  void plan(Directory* directory, const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, std::optional<AgainList::Why> again,
             LinkTarget* link);
   std::optional<Action> look(Directory* directory, const format::Entry& entry, LinkTarget* link, bool has_content);
   Record* new_record(Directory* directory, const format::Entry& entry, Action action, LinkTarget* link);

@@ -73,3 +73,27 @@ chattr -R -i "$work/disk/back"
 mount -o remount,ro "$work/disk"
 status 1 "$coppice" restore "latest:$work/disk/files" --to "$work/disk/back" --dry-run
 says "nothing can be restored there: Read-only file system"
+umount "$work/disk"
+
+# XFS: a directory that hands its project down takes no link, and no other file by another name, from outside of the project.
+command -v mkfs.xfs > /dev/null && command -v xfs_io > /dev/null || exit 0
+truncate -s 320M "$work/xfs"
+mkfs.xfs -q "$work/xfs"
+mount -o loop "$work/xfs" "$work/disk" 2> /dev/null || exit 0
+mkdir -p "$work/disk/project" "$work/files"
+xfs_io -c 'chproj 66' -c 'chattr +P' "$work/disk/project"
+echo content > "$work/files/a"
+ln "$work/files/a" "$work/files/b"
+status 0 "$coppice" backup -q "$work/files"
+for again in first second; do
+  status 0 "$coppice" restore "latest:$work/files" --to "$work/disk/project/new"
+  same "$work/files" "$work/disk/project/new"
+  [ "$work/disk/project/new/a" -ef "$work/disk/project/new/b" ] || die "a new directory took its parent's project, and no link"
+done
+rm -r "$work/disk/project/new"
+mkdir "$work/disk/project/of others"   # so that it stays as it is
+for again in first second; do
+  status 3 "$coppice" restore "latest:$work/files" --to "$work/disk/project"
+  says "/b: cannot be linked to .*/a here"
+  cmp "$work/files/b" "$work/disk/project/b"
+done
