@@ -96,6 +96,9 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
     for (const std::string& pattern : idle_patterns(options.excludes, present))
       reporter.notice("the pattern " + pattern + " matches nothing below the sources: a / at its start or inside ties it to the root of the host's paths");
 
+  const auto look_for_nothing = [&] {
+    if (!options.includes.empty() && report.files + report.others == 0) reporter.warn("", "nothing in the sources matches a pattern of what to include");
+  };
   Sequencer sequencer(vault, options, progress, cancel, reporter);
   std::vector<std::string> notices;
   const auto open_state = [&](const std::optional<vault::Snapshot>& base, SourceState::Use use) {
@@ -113,6 +116,7 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   if (options.dry_run) {
     SourceState state = open_state(TRY(vault::newest_of_lineage(vault, lineage)), SourceState::Use::kReadOnly);
     TRY(sequencer.run(selection, tree, state, nullptr));
+    look_for_nothing();
     report.duration_ms = (vault.clock().monotonic_ns() - began) / 1'000'000;
     return report;
   }
@@ -132,6 +136,7 @@ Result<BackupReport> run_backup(const vault::Vault& vault, const BackupOptions& 
   }
 
   look_for_unreadable("ended");
+  look_for_nothing();
   format::SnapshotBody body{.host = host, .sources = sources.paths, .tags = options.tags, .includes = options.includes, .excludes = options.excludes,
                             .user = user_name(), .program = options.program, .started = started,
                             .root = sequencer.root().node, .root_entry = sequencer.root_entry(), .files = report.files,

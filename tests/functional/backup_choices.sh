@@ -18,6 +18,8 @@ says "left out:"
 status 0 "$coppice" ls -R "latest:$work/files"
 says file-12
 if grep -q 'file-13\|file-2\|hello' "$work/out"; then die "taken, and not included"; fi
+status 3 "$coppice" backup "$work/files" --include '*.nope'
+says "nothing in the sources matches a pattern of what to include"
 chattr +d "$work/files/a/b" 2> /dev/null || exit 0
 status 0 "$coppice" backup "$work/files"
 says "nodump"
