@@ -115,7 +115,10 @@ Result<bool> remove_from_cron(Work& work, const std::vector<std::string>& plans,
   if (left.empty()) {
     TRY(work.remove(file));
   } else {
-    file.text = policy::cron_with_plans(text, left);
+    auto changed = policy::cron_with_plans(text, left);
+    if (!changed)
+      return fail(ErrorKind::kConflict, fmt::format("{} was changed by hand: take {} out of its lines", shown(places.cron_file), fmt::join(plans, ", ")));
+    file.text = *std::move(changed);
     TRY(work.put(file));
   }
   return true;
@@ -139,6 +142,7 @@ Result<> install(const Common& common, const InstallOptions& options, const Conf
                  const std::vector<const policy::Plan*>& chosen) {
   const auto places = TRY(options.places());
   Work work(common, options);
+  for (const policy::Plan* plan : chosen) TRY(tasks::check_no_other_configuration(plan->name, plans.file, places, !options.systemd()));
   if (options.systemd()) {
     for (const policy::Plan* plan : chosen) {
       const auto facts = TRY(facts_of(common, plans, *plan));
@@ -152,9 +156,6 @@ Result<> install(const Common& common, const InstallOptions& options, const Conf
   }
   const std::string text = TRY(tasks::cron_text(places));
   std::vector<std::string> names = policy::plans_of_cron(text);
-  if (!names.empty() && !policy::cron_is_of(text, plans.file))
-    return fail(ErrorKind::kConflict, fmt::format("{} runs plans of another configuration ({}): put all plans into one, or take those away first by "
-                                                  "'coppice plan uninstall'", shown(places.cron_file), fmt::join(names, ", ")));
   std::erase_if(names, [&](const std::string& name) { return !plans.configuration.find(name); });
   for (const policy::Plan* plan : chosen) {
     TRY(remove_units(work, plan->name, places));

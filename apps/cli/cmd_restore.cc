@@ -1,11 +1,11 @@
 // coppice restore: a snapshot, or a part of it, back onto a file system.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 
 #include "cli.h"
 #include "foundation/encoding.h"
-#include "policy/paths.h"
 #include "policy/patterns.h"
 #include "restore/restore.h"
 #include "tasks/backup_task.h"
@@ -150,10 +150,14 @@ class Outcomes {
   std::uint64_t count_ = 0;
 };
 
-std::string real_place(const std::string& path) {
-  std::error_code error;
-  const auto real = std::filesystem::weakly_canonical(path, error);
-  return error ? path : real.string();
+// By what the directories are: a path may lead there through a mount.
+bool lies_in_directory(const std::string& path, const std::string& directory) {
+  struct stat wanted {}, status {};
+  if (::stat(directory.c_str(), &wanted) != 0) return false;
+  for (std::string at = tasks::real_path(path);; at = parent_of(at)) {
+    if (::stat(at.c_str(), &status) == 0 && status.st_dev == wanted.st_dev && status.st_ino == wanted.st_ino) return true;
+    if (at == "/") return false;
+  }
 }
 
 int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App* command) {
@@ -196,7 +200,7 @@ int run_restore(const Common& common, const RestoreFlags& flags, const CLI::App*
   const auto work = [&]() -> Result<restore::RestoreReport> {
     const auto reader = TRY(vault::ChunkReader::create(*opened->vault, common.memory().restore_cache));
     options.target = flags.in_place ? "/" : TRY(tasks::absolute_path(flags.to));
-    if (policy::lies_in(real_place(options.target), real_place(opened->location)) && !flags.in_place)
+    if (!flags.in_place && lies_in_directory(options.target, opened->location))
       return fail(ErrorKind::kInvalid, fmt::format("{} lies in the vault: name another directory with --to", shown(options.target)));
     goal = flags.in_place ? TRY(home_of(*reader, body, options.sub_path)) : options.target;
     const tasks::InterruptGuard interrupts(cancel, kRestoreStops);

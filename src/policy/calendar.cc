@@ -252,6 +252,11 @@ class Calendar::Parser {
       text.remove_prefix(1);
     }
     std::sort(field.spans.begin(), field.spans.end(), [](const Span& a, const Span& b) { return a.first < b.first; });
+    // systemd takes three days less for each further item of such a list.
+    for (std::size_t i = 1; down && i < field.spans.size(); ++i)
+      if (std::max(field.spans[i].first, field.spans[i].last) + 3 * i > kDayFromEndMax)
+        return bad(fmt::format("item {} of the days from the end, {}, is more than {}, which is all that systemd takes there; make it a range, or two plans",
+                               i + 1, std::max(field.spans[i].first, field.spans[i].last), kDayFromEndMax - 3 * i));
     return field;
   }
 

@@ -337,6 +337,7 @@ Result<Plan> read_plan(const toml::key& name, const toml::node& node, std::strin
 }
 
 std::string syntax_hint(std::string_view description, std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
   if (line.starts_with('[') && std::ranges::any_of(line, [](unsigned char c) { return c >= 0x80; }))
     return "a name with such letters stands in quotes: [plan.\"NAME\"]";
   if (description.find("redefine") != std::string_view::npos) return "each plan and each setting stands once";

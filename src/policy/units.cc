@@ -268,19 +268,23 @@ std::string render_cron(const std::vector<std::string>& plans, const UnitFacts& 
                             shell_word(facts.config_file), fmt::join(plans, " "), kCronEnd);
 }
 
-std::string cron_with_plans(std::string_view text, const std::vector<std::string>& plans) {
+std::optional<std::string> cron_with_plans(std::string_view text, const std::vector<std::string>& plans) {
   const std::string before = fmt::format("{}", fmt::join(plans_of_cron(text), " ")), after = fmt::format("{}", fmt::join(plans, " "));
+  const std::string named = fmt::format("\n{}{}\n", kCronPlans, before), called = fmt::format(" {}{}", before, kCronEnd);
   std::string changed(text);
-  for (const std::string_view around : {kCronPlans, kCronEnd}) {
-    const bool leads = around == kCronPlans;
-    const std::size_t at = changed.find(leads ? std::string(around) + before + "\n" : " " + before + std::string(around));
-    if (at != std::string::npos) changed.replace(at + (leads ? around.size() : 1), before.size(), after);
-  }
+  const std::size_t name = changed.find(named);
+  if (name == std::string::npos || !changed.ends_with(called)) return std::nullopt;
+  changed.replace(changed.size() - called.size() + 1, before.size(), after);
+  changed.replace(name + 1 + kCronPlans.size(), before.size(), after);
   return changed;
 }
 
 bool cron_is_of(std::string_view text, std::string_view config_file) {
   return text.find(fmt::format(" --config {} ", shell_word(config_file))) != std::string_view::npos;
+}
+
+bool service_is_of(std::string_view text, std::string_view config_file) {
+  return text.find(fmt::format(" --config {} ", unit_word(config_file, true))) != std::string_view::npos;
 }
 
 std::vector<std::string> plans_of_cron(std::string_view text) {

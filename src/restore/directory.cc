@@ -367,6 +367,7 @@ void DirectoryTree::finish_attributes(Directory* directory) {
           {.inherited_acl = directory->parent && directory->parent->inherits_acl && !directory->existed,
            .existed = directory->existed},
           where);
+      if (collector_.stopped() && directory->guards_taken) metadata_.put_on_guards(fd, directory->guards_taken);
       if (kind == HandleKind::kOpen && !collector_.stopped())   // the next run, which goes on, has to get in
         right = metadata_.apply_flags(fd, directory->attributes, directory->existed, where) && right;
     }

@@ -107,10 +107,9 @@ class DirectoryTree {
   Directory* root() { return root_; }
   // Something will be made in the root: to be called once its attributes are known, before anything is.
   void use_root() {
-    if (use_ == Use::kChange)
-      learn_existing(root_->fd, root_);
-    else
-      compare(root_->fd, root_);
+    if (use_ == Use::kChange) return learn_existing(root_->fd, root_);
+    root_->guarded = metadata_.stays_guarded(root_->fd);
+    compare(root_->fd, root_);
   }
   void mark_root_unfinished() {
     // The mark is of who is to finish it.

@@ -44,8 +44,8 @@ void HardLinks::forget_all() {
 
 void HardLinks::release(LinkTarget* target) {
   if (target->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  // A run that was stopped leaves nothing immutable: the next one could not go on.
-  if (target->state.load(std::memory_order_acquire) == LinkTarget::State::kThere && !collector_.stopped() &&
+  // A run that was stopped makes nothing immutable: the next one could not go on.
+  if (target->state.load(std::memory_order_acquire) == LinkTarget::State::kThere && (!collector_.stopped() || target->existed) &&
       (target->flags != 0 || target->existed)) {
     if (auto pin = directories_.pin(target->directory)) {
       auto fd = platform::open_at(pin->fd(), target->name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);

@@ -53,7 +53,7 @@ class HardLinks {
   Seen see(const format::Entry& entry, const std::vector<format::ChunkRef>& chunks, Directory* directory);
   // Drops the table's references. Nothing more will be seen.
   void forget_all();
-  // From any thread. The last reference puts the flags on.
+  // From any thread. The last reference puts the flags on, unless the run was stopped and the file is new.
   void release(LinkTarget* target);
 
  private:

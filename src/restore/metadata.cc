@@ -320,6 +320,10 @@ unsigned Metadata::take_off_guards_at(int dir, const char* name) {
   return fd ? take_off_guards(fd.get()) : 0;
 }
 
+void Metadata::put_on_guards_at(int dir, const char* name, unsigned guards) {
+  if (const platform::Fd fd = open_for_flags(dir, name)) put_on_guards(fd.get(), guards);
+}
+
 bool Metadata::is_guarded(int fd) const { return (flags_of(fd) & kGuards) != 0; }
 
 bool Metadata::is_immutable(int fd) const { return (flags_of(fd) & FS_IMMUTABLE_FL) != 0; }

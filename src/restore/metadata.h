@@ -76,6 +76,7 @@ class Metadata {
   unsigned take_off_guards(int fd);
   unsigned take_off_guards_at(int dir, const char* name);
   void put_on_guards(int fd, unsigned guards);
+  void put_on_guards_at(int dir, const char* name, unsigned guards);
   // Whether it is immutable or append-only.
   bool is_guarded(int fd) const;
   bool stays_guarded(int fd) const { return !lift_guards_ && is_guarded(fd); }   // whatever this run does

@@ -181,9 +181,15 @@ void EntryWriter::make_link(const LinkRecord& link) {
         run_.collector.count_other();
     };
     const auto link_as = [&](const char* name) {
-      const int made = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), name, 0);
-      if (made == 0 || errno != EPERM || !run_.metadata.take_off_guards_at(from->fd(), target.name.c_str())) return made;
-      return ::linkat(from->fd(), target.name.c_str(), pin_.fd(), name, 0);   // the last release puts the flags on again
+      int made = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), name, 0);
+      if (made == 0 || errno != EPERM || !run_.options.replace_immutable) return made;
+      MutexLock lock(run_.guards_lifted);   // one thread takes them off and puts them on at a time
+      const unsigned guards = run_.metadata.take_off_guards_at(from->fd(), target.name.c_str());
+      made = ::linkat(from->fd(), target.name.c_str(), pin_.fd(), name, 0);
+      const int error = errno;
+      if (guards) run_.metadata.put_on_guards_at(from->fd(), target.name.c_str(), guards);
+      errno = error;
+      return made;
     };
     int result = link_as(link.name);
     Target place_it{.directory_fd = pin_.fd(), .final_name = link.name};
@@ -209,7 +215,10 @@ void EntryWriter::make_link(const LinkRecord& link) {
       // Another file system, one without links or with no room for one more, or XFS between projects.
       if (error != EXDEV && error != EMLINK && error != EPERM && error != EOPNOTSUPP)
         return told(fmt::format("cannot be linked to {}: {}", first.path(), std::strerror(error)));
-      run_.collector.warn(link.where().path(), fmt::format("cannot be linked to {} here ({}): it becomes a file of its own", first.path(), std::strerror(error)));
+      if (error == EXDEV || error == EMLINK)
+        run_.collector.warn(link.where().path(), fmt::format("cannot be linked to {} here ({}): it becomes a file of its own", first.path(), std::strerror(error)));
+      else
+        run_.collector.note_once("no links", link.where().path(), fmt::format("hard links cannot be made here ({}): each name becomes a file of its own (said once)", std::strerror(error)));
       DirectoryTree::hold(link.directory);
       return run_.again.add({link.directory, std::string(link.name, link.name_bytes), nullptr, AgainList::Why::kAlone});
     }

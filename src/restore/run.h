@@ -79,6 +79,7 @@ struct Run {
   HardLinks& links;
   AgainList& again;
   LateLinks& late_links;
+  Mutex guards_lifted{};       // held while a file of several names is not immutable for a moment
   bool one_file;               // was named: what is there is compared, size and times are not believed
   std::uint32_t open_files_max;  // descriptors of files that are under way
   std::uint32_t pending_max;     // verify: of files that wait to be read back, per thread

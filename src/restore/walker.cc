@@ -66,11 +66,12 @@ Result<> Walker::walk(Base base, const std::optional<format::ChunkRef>& node) {
   run_.collector.plan_complete();
   if (!runner_) return {};
   // Files that looked right and are not are known only when their window is done.
-  do {
+  bool more = true;
+  while (more) {
     submit();
     runner_->finish();
-    plan_again();
-  } while (!window_->empty());
+    more = plan_again();
+  }
   return {};
 }
 
@@ -212,22 +213,43 @@ void Walker::settle() {
   runner_->finish();
 }
 
-// Found again by its path: that is rare, and nothing needs to be kept for the rest.
-void Walker::plan_again() {
-  for (auto& item : run_.again.take()) {
-    const Where where{item.directory, item.name};
-    if (!run_.collector.stopped()) {
-      auto found = vault::find_entry(run_.reader, body_, where.path());
-      if (found) {
-        plan(item.directory, found->entry, found->chunks, item.why, item.link);
-        item.link = nullptr;  // the record's now
-      } else {
-        run_.collector.fail(where.path(), found.error().message());
-        if (item.link) item.link->state = LinkTarget::State::kFailed;
-      }
-    }
+// Nothing of them was kept: their directories are read once more, each once, up to the last of them in it.
+bool Walker::plan_again() {
+  std::vector<AgainList::Item> items = run_.again.take();
+  std::ranges::sort(items, {}, [](const AgainList::Item& item) { return std::pair(item.directory, std::string_view(item.name)); });
+  const bool any = !items.empty();
+  for (auto begin = items.begin(); begin != items.end();) {
+    const auto end = std::find_if(begin, items.end(), [&](const auto& item) { return item.directory != begin->directory; });
+    plan_again_in(*begin->directory, {begin, end});
+    begin = end;
+  }
+  return any;
+}
+
+void Walker::plan_again_in(Directory& directory, std::span<AgainList::Item> items) {
+  const auto done = [&](AgainList::Item& item) {
     if (item.link) run_.links.release(item.link);
     run_.directories.release(item.directory);
+  };
+  const auto plan_all = [&]() -> Result<> {
+    const vault::FoundEntry found = TRY(vault::find_entry(run_.reader, body_, Where{&directory, {}}.path()));
+    if (!found.entry.child) return fail(ErrorKind::kCorrupt, "it is no directory any more");
+    vault::DirectoryCursor cursor(run_.reader, *found.entry.child);
+    format::Entry entry;
+    while (!items.empty() && !run_.collector.stopped() && TRY(cursor.next(entry))) {
+      if (entry.name != items.front().name) continue;
+      AgainList::Item& item = items.front();
+      plan(item.directory, entry, cursor.chunks(), item.why, std::exchange(item.link, nullptr));   // the record's now
+      done(item);
+      items = items.subspan(1);
+    }
+    return {};
+  };
+  const Result<> planned = plan_all();
+  for (AgainList::Item& item : items) {   // what was not reached
+    if (!run_.collector.stopped()) run_.collector.fail(Where{item.directory, item.name}.path(), planned ? "it is not in the snapshot" : planned.error().message());
+    if (item.link) item.link->state = LinkTarget::State::kFailed;
+    done(item);
   }
 }
 

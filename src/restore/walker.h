@@ -79,7 +79,8 @@ class Walker {
   void submit_when_due();
   void submit();
   void settle();
-  void plan_again();
+  bool plan_again();   // whether there was anything
+  void plan_again_in(Directory& directory, std::span<AgainList::Item> items);   // all of that directory, by name
   void leave_frames();
 
   // dry_run.cc. No outcome: nothing becomes of it, and that was told or counted.

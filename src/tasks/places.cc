@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 
 #include "platform/file.h"
 
@@ -83,6 +84,12 @@ Result<std::string> choose_vault(const std::string& option, const std::string& c
   const ReadConfiguration configuration = TRY(read_configuration(config_option, environment, places));
   if (!configuration.content.vault.empty()) return configuration.content.vault;
   return fail(ErrorKind::kNotFound, "no vault is named: not by --vault, nor COPPICE_VAULT, nor " + configuration.file);
+}
+
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(path, error);
+  return error || path.empty() ? path : real.string();
 }
 
 Result<std::string> absolute_path(const std::string& path) {

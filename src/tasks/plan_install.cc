@@ -25,13 +25,6 @@ bool is_foreign(const std::string& path) {
   return !path.empty() && ::stat(path.c_str(), &status) == 0 && status.st_uid != 0;
 }
 
-// As systemd wants them: without symlinks, ".." and doubled slashes. What is not there yet stays as it is named.
-std::string real_path(const std::string& path) {
-  std::error_code error;
-  const auto real = std::filesystem::weakly_canonical(path, error);
-  return error || path.empty() ? path : real.string();
-}
-
 Result<std::string> link_target(const std::string& path) {
   char target[PATH_MAX];
   const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
@@ -77,12 +70,12 @@ policy::UnitFacts unit_facts(const policy::Plan& plan, const ReadConfiguration& 
   policy::UnitFacts facts;
   facts.program = program;
   facts.config_file = configuration.file;
+  // systemd wants them so.
   facts.vault = real_path(vault);
   facts.state_directory = real_path(places.state_directory);
   facts.log_directory = real_path(log.substr(0, std::max<std::size_t>(log.rfind('/'), 1)));
   for (const std::string& source : plan.sources) {
-    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(source.c_str(), nullptr), &std::free);
-    if (real) facts.real_sources.emplace_back(real.get());
+    if (::access(source.c_str(), F_OK) == 0) facts.real_sources.push_back(real_path(source));
   }
   facts.foreign_owner = is_foreign(vault) || is_foreign(facts.state_directory) || is_foreign(facts.log_directory) || is_foreign(log);
   const auto passed_on = [&](const char* name, const std::string& value) { facts.environment.emplace_back(name, value); };
@@ -147,6 +140,19 @@ Result<std::vector<SchedulerFile>> installed_units(const std::string& plan, cons
     files.push_back(std::move(file));
   }
   return files;
+}
+
+Result<> check_no_other_configuration(const std::string& plan, const std::string& config_file, const SchedulerPlaces& places, bool cron) {
+  const auto taken = [&](const std::string& path, const std::string& what) {
+    return fail(ErrorKind::kConflict, fmt::format("{} runs {} of another configuration: put all plans into one, or take those away first by 'coppice plan uninstall'", path, what));
+  };
+  const auto service = present({.path = fmt::format("{}/{}.service", places.unit_directory, policy::unit_name(plan)), .text = "", .link_to = ""});
+  if (service && !policy::service_is_of(*service, config_file)) return taken(policy::unit_name(plan) + ".service", "a plan");
+  const std::string text = TRY(cron_text(places));
+  const std::vector<std::string> plans = policy::plans_of_cron(text);
+  const bool has_it = std::ranges::find(plans, plan) != plans.end();
+  if (!plans.empty() && (cron || has_it) && !policy::cron_is_of(text, config_file)) return taken(places.cron_file, fmt::format("plans ({})", fmt::join(plans, ", ")));
+  return {};
 }
 
 Result<std::string> cron_text(const SchedulerPlaces& places) {

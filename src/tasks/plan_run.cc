@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "foundation/encoding.h"
 #include "keys/roster.h"
@@ -73,7 +74,8 @@ class Run {
   std::optional<PlanLog> log_;
   PlanRunReport report_;
   std::vector<std::string> mounts_;
-  bool interrupted_ = false;
+  std::uint64_t warnings_logged_ = 0;
+  bool interrupted_ = false, log_failed_ = false;
 };
 
 Result<> Run::begin() {
@@ -114,7 +116,7 @@ void Run::warn(const capture::BackupWarning& warning) {
   ++report_.warnings_total;
   // However many files have one, those of the run itself are told, and first.
   const bool own = warning.path.empty();
-  if (own || report_.warnings_total <= kLoggedWarningsMax) log("warning: " + (own ? warning.what : fmt::format("{}: {}", warning.path, warning.what)));
+  if (own || report_.warnings_total <= kLoggedWarningsMax) ++warnings_logged_, log("warning: " + (own ? warning.what : fmt::format("{}: {}", warning.path, warning.what)));
   auto& kept = report_.warnings;
   if (own)
     kept.insert(std::ranges::find_if(kept, [](const auto& other) { return !other.path.empty(); }), warning);
@@ -325,19 +327,22 @@ RunRecord Run::record() const {
 }
 
 PlanRunReport Run::finish() && {
-  if (report_.warnings_total > kLoggedWarningsMax)
-    log("... and " + render_count(report_.warnings_total - kLoggedWarningsMax, "more warning"));
+  if (report_.warnings_total > warnings_logged_)
+    log("... and " + render_count(report_.warnings_total - warnings_logged_, "more warning"));
+  const auto look_at_log = [&] {
+    if (log_ && log_->failure() && !std::exchange(log_failed_, true)) warn(fmt::format("this run is not logged in full: {}", log_->failure()->message()));
+  };
+  look_at_log();
   report_.ended = clock_.now();
-  settle();
-  log(fmt::format("end: {}: {}", run_result_name(report_.result), report_.message));
-  // From the last thing that is written to the first that tells of it.
-  if (log_ && log_->failure()) warn(fmt::format("this run is not logged in full: {}", log_->failure()->message()));
   settle();
   auto kept = keep_report(state_directory(), plan_.name, report_.started, render_json(describe_run(report_)) + "\n");
   if (kept)
     report_.report_file = std::move(*kept);
   else
     warn(fmt::format("no report is kept of this run: {}", kept.error().message()));
+  settle();
+  log(fmt::format("end: {}: {}", run_result_name(report_.result), report_.message));
+  look_at_log();
   settle();
   state_.last = record();
   if (report_.backup && !state_.last->partial) state_.last_good = state_.last;

@@ -162,7 +162,7 @@ Result<PlanLock> PlanLock::take(const std::string& state_directory, const std::s
   if (errno != EAGAIN && errno != EACCES) return fail_errno(errno, lock_path(directory));
   const std::optional<pid_t> holder = read_holder(file.get());
   const auto state = read_record(directory);
-  const bool recorded = state && state->last && state->last->result == RunResult::kRunning && state->last->pid == holder;
+  const bool recorded = state && state->last && state->last->result == RunResult::kRunning && (!holder || state->last->pid == holder);
   return fail(ErrorKind::kConflict, fmt::format("plan {} is running already: {}{}", plan, holder ? fmt::format("process {}, ", *holder) : "",
                                                 recorded ? "since " + zone.render(state->last->started) : "it has just begun"));
 }

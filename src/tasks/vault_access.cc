@@ -48,8 +48,9 @@ std::uint32_t hinted_epoch(storage::ObjectStore& store) {
   const std::uint32_t listed = vault::listed_roster(store);
   auto bytes = store.get(format::roster_object(listed), format::kControlObjectBytesMax);
   if (!bytes) return 0;
-  if (auto newer = vault::newest_roster_after(store, listed); newer && *newer) bytes = std::move((*newer)->envelope);
-  const auto envelope = format::decode_envelope(format::kRosterMagic, *bytes);
+  vault::StoredRoster newest{listed, *std::move(bytes)};
+  (void)vault::go_to_newest(store, newest);
+  const auto envelope = format::decode_envelope(format::kRosterMagic, newest.envelope);
   if (!envelope) return 0;
   const auto roster = format::decode_roster(envelope->body);
   return roster && !roster->epochs.empty() ? roster->epochs.back().number : 0;

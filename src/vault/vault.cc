@@ -136,16 +136,15 @@ std::uint32_t listed_roster(storage::ObjectStore& store) {
   return highest;
 }
 
-Result<std::optional<StoredRoster>> newest_roster_after(storage::ObjectStore& store, std::uint32_t version) {
-  std::optional<StoredRoster> newest;
-  while (version < UINT32_MAX) {
-    ++version;
-    Result<Bytes> next = store.get(format::roster_object(version), format::kControlObjectBytesMax);
+Result<> go_to_newest(storage::ObjectStore& store, StoredRoster& roster) {
+  while (roster.version < UINT32_MAX) {
+    const std::string object = format::roster_object(roster.version + 1);
+    Result<Bytes> next = store.get(object, format::kControlObjectBytesMax);
     if (!next && next.error().kind() == ErrorKind::kNotFound) break;
-    if (!next) return std::unexpected(std::move(next).error().within(format::roster_object(version)));
-    newest = StoredRoster{version, *std::move(next)};
+    if (!next) return std::unexpected(std::move(next).error().within(object));
+    roster = {roster.version + 1, *std::move(next)};
   }
-  return newest;
+  return {};
 }
 
 Error missing_description(storage::ObjectStore& store) {
@@ -237,17 +236,16 @@ Result<> Vault::load_roster() {
       version = listed;
     }
   }
-  if (auto newer = TRY(newest_roster_after(store_, version))) {
-    envelope = std::move(newer->envelope);
-    version = newer->version;
-  }
+  StoredRoster newest{version, *std::move(envelope)};
+  TRY(go_to_newest(store_, newest));
+  version = newest.version;
   roster_ =
-      TRY(within(keys::verify_roster(*envelope, bundle_.anchor(), description_hash_), format::roster_object(version)));
+      TRY(within(keys::verify_roster(newest.envelope, bundle_.anchor(), description_hash_), format::roster_object(version)));
   if (roster_.version != version)
     return fail(ErrorKind::kUnauthentic,
                 fmt::format("{} holds version {} of the roster: it was put there by someone else",
                             format::roster_object(version), roster_.version));
-  const keys::RosterMark found = keys::mark_of(roster_, *envelope);
+  const keys::RosterMark found = keys::mark_of(roster_, newest.envelope);
   if (seen) TRY(keys::check_not_older(found, seen->mark));
   // What could not be read is not written over.
   if (!state_directory_.empty() && state_status_ && (!seen || seen->mark != found))
@@ -275,9 +273,10 @@ Result<> Vault::may_write() const {
 }
 
 Result<> Vault::still_counts(SessionId session, ByteSpan commit) const {
-  const auto newest = newest_roster_after(store_, roster_.version);
-  if (!newest || !*newest) return {};
-  const Result<format::Roster> roster = keys::verify_roster((*newest)->envelope, bundle_.anchor(), description_hash_);
+  StoredRoster newest{roster_.version, {}};
+  (void)go_to_newest(store_, newest);
+  if (newest.version == roster_.version) return {};
+  const Result<format::Roster> roster = keys::verify_roster(newest.envelope, bundle_.anchor(), description_hash_);
   if (!roster) return {};   // nobody's word; the next opening says so
   if (const auto counted = keys::verify_envelope(format::kCommitMagic, commit, bundle_.anchor(), *roster, session); !counted)
     return fail(ErrorKind::kDenied, fmt::format("this host's key was removed from the vault meanwhile, so the snapshot does not count: {}", counted.error().message()));

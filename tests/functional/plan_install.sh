@@ -80,8 +80,16 @@ status 0 sh -c "$line"
 
 # Cron's line is of one configuration: another one's plans do not move it, and taking one away leaves the others as they are.
 cp "$COPPICE_CONFIG_DIR/coppice.toml" "$work/other.toml"
-status 1 plan install --root "$root" --scheduler cron --config "$work/other.toml"
-says "cron.d/coppice runs plans of another configuration (data, web-1)"
+for scheduler in cron systemd; do
+  status 1 plan install --root "$root" --scheduler $scheduler --config "$work/other.toml"
+  says "cron.d/coppice runs plans (data, web-1) of another configuration"
+done
+[ ! -e "$root/etc/systemd" ] || die "something was installed: $(find "$root/etc/systemd")"
+cp "$root/etc/cron.d/coppice" "$work/cron"
+sed -i 's,>/dev/null,>> /var/log/x,' "$root/etc/cron.d/coppice"
+status 1 plan uninstall --root "$root" data
+says "cron.d/coppice was changed by hand: take data out of its lines"
+cp "$work/cron" "$root/etc/cron.d/coppice"
 status 0 env -u COPPICE_VAULT "$coppice" plan uninstall --root "$root" --config "$work/nowhere.toml" data
 sed "s/ data web-1 / web-1 /" <<< "$line" > "$work/wanted"
 sed -n 's,^\*/5 \* \* \* \* root ,,p' "$root/etc/cron.d/coppice" | cmp - "$work/wanted" || die "$(cat "$root/etc/cron.d/coppice")"

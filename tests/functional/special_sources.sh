@@ -1,4 +1,5 @@
-# Sources on file systems that are no disks: FUSE and overlayfs. They come back as they look; a second backup reads nothing again.
+# Sources on file systems that are no disks: FUSE and overlayfs. They come back as they look; a second backup reads nothing again,
+# but of images whose times say nothing.
 . "$(dirname "$0")/lib.sh" "$1"
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
 trap 'for m in "$work/merged" "$work/fuse" "$work/squash"; do if mountpoint -q "$m"; then umount "$m"; fi; done; rm -rf "$work"' EXIT

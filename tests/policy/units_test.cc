@@ -147,9 +147,14 @@ TEST(Units, CronsFileWithOtherPlansIsTheSameOtherwise) {
   UnitFacts odd = facts();
   odd.config_file = "/etc/data web-1.toml";
   const std::string text = render_cron({"data", "web-1", "x"}, odd);
-  EXPECT_EQ(cron_with_plans(text, {"web-1"}), render_cron({"web-1"}, odd));
+  EXPECT_EQ(cron_with_plans(text, {"web-1"}).value(), render_cron({"web-1"}, odd));
+  std::string by_hand = text;
+  by_hand.replace(by_hand.find(">/dev/null"), 10, ">>/var/log/x");
+  EXPECT_FALSE(cron_with_plans(by_hand, {"web-1"}));
   EXPECT_TRUE(cron_is_of(text, "/etc/data web-1.toml"));
   EXPECT_FALSE(cron_is_of(text, "/etc/data"));
+  EXPECT_TRUE(service_is_of(render_service(a_plan(""), odd), "/etc/data web-1.toml"));
+  EXPECT_FALSE(service_is_of(render_service(a_plan(""), odd), "/etc/data"));
 }
 
 TEST(Units, OnlyOurOwnDirectoriesAreMadeBySystemd) {

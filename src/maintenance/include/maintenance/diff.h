@@ -26,7 +26,7 @@ struct Change {
 };
 
 // Changes come in path order, a directory before what is below it. Everything below an added or removed directory is
-// told too. Content is compared by chunk ids, of small files (below 64 KiB) by the bytes where those differ: a file whose
+// told too. Content is compared by chunk ids, of small files (below 64 KiB) by the bytes where those differ and can be read: a file whose
 // size, mtime and ctime are the same counts as the same even when its bytes were stored anew in other chunks. `page_bytes`: what the directories on the way down may hold.
 using ChangeVisitor = std::function<Result<>(const Change& change)>;
 Result<> diff_snapshots(vault::ChunkReader& reader, const format::SnapshotBody& before,

@@ -6,6 +6,7 @@
 // over a part of a source is left out.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,8 +39,10 @@ std::string render_timer(const Plan& plan);  // which has a schedule
 // A file for /etc/cron.d that asks every five minutes whether one of the plans is due; and the plans that such a file names.
 std::string render_cron(const std::vector<std::string>& plans, const UnitFacts& facts);
 std::vector<std::string> plans_of_cron(std::string_view text);
-// Such a file with other plans; the rest of it stays as it is. And whether it is of that configuration.
-std::string cron_with_plans(std::string_view text, const std::vector<std::string>& plans);
+// Such a file with other plans; the rest of it stays as it is. Nothing when its lines are not as install wrote them.
+std::optional<std::string> cron_with_plans(std::string_view text, const std::vector<std::string>& plans);
+// Whether such a file, or a service, is of that configuration.
 bool cron_is_of(std::string_view text, std::string_view config_file);
+bool service_is_of(std::string_view text, std::string_view config_file);
 
 }  // namespace coppice::policy

@@ -43,5 +43,7 @@ Result<std::string> choose_vault(const std::string& option, const std::string& c
 
 // `path` from the working directory, without "." and doubled slashes; symlinks stay.
 Result<std::string> absolute_path(const std::string& path);
+// Without symlinks, "..", and doubled slashes, as far as it is there.
+std::string real_path(const std::string& path);
 
 }  // namespace coppice::tasks

@@ -41,6 +41,8 @@ Result<bool> remove_file(const SchedulerFile& file);
 // The files of systemd that install wrote for this plan, or for any (empty), whether the configuration still has it or not.
 // Services before their timers; a link before what it names.
 Result<std::vector<SchedulerFile>> installed_units(const std::string& plan, const SchedulerPlaces& places);
+// kConflict: systemd or cron runs a plan of that name by another configuration, or cron has a line of another one at all (`cron`).
+Result<> check_no_other_configuration(const std::string& plan, const std::string& config_file, const SchedulerPlaces& places, bool cron);
 // Cron's file; empty when there is none. kConflict: it is not install's.
 Result<std::string> cron_text(const SchedulerPlaces& places);
 

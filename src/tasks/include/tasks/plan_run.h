@@ -51,7 +51,7 @@ struct PlanRunReport {
   std::vector<HookReport> hooks;                 // that were run, in their order
   std::optional<KeepReport> keep;                // the rules were applied
   bool keep_left = false;                        // they were not: the key may not
-  std::vector<capture::BackupWarning> warnings;  // the first kReportedWarningsMax; the run's own have no path
+  std::vector<capture::BackupWarning> warnings;  // the run's own, which have no path; then of files, so that they are kReportedWarningsMax
   std::uint64_t warnings_total = 0;
   std::vector<std::string> notices;              // worth knowing, nothing is wrong
   std::string log, report_file;                  // where they are; empty: not to be had

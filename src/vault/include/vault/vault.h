@@ -124,11 +124,12 @@ class Vault {
 // The highest roster number that the store lists, zero when it lists none. A hint: it may be stale, or name what is not there.
 std::uint32_t listed_roster(storage::ObjectStore& store);
 
-// The newest of the rosters behind number `version`, unverified. Each is asked for by name: only a failed get says that there is none.
 struct StoredRoster {
   std::uint32_t version = 0;
-  Bytes envelope;
+  Bytes envelope;   // unverified
 };
-Result<std::optional<StoredRoster>> newest_roster_after(storage::ObjectStore& store, std::uint32_t version);
+// Goes on to the newest one that the store has. Each is asked for by name: only a failed get says that there is none. After an error `roster`
+// is the newest that was found.
+Result<> go_to_newest(storage::ObjectStore& store, StoredRoster& roster);
 
 }  // namespace coppice::vault
